@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+// Stands for the CUDA back end in a build without a CUDA compiler.
+#include "base/error.h"
+#include "cuda/cuda.h"
+
+const Backend *cuda_backend(void) {
+    return error_null("this program was built without CUDA");
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// A data set is five functions and a row in DATASET_LIST. `read` gives one sample: an RGB image,
+// dense instance ids, an ignore mask where the set has one, and facts about every instance.
+#ifndef DATA_DATASET_H
+#define DATA_DATASET_H
+
+#include "data/image.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    int64_t id;       // the data set's own id, for messages and reports
+    int category;     // the data set's class number, -1 when it has none
+    double area;      // in pixels; for polygon annotations the annotated real-valued area
+    bool crowd;       // a region of many objects: not scored, ignored in training
+    uint8_t *mask;    // [H, W] 0/1, owned; NULL when the instance is where labels == index + 1
+    int64_t position; // reserved for the reader
+} Instance;
+
+typedef struct {
+    char name[256];      // names the sample in messages and reports, unique in the set
+    Image image;         // RGB
+    LabelMap labels;     // dense ids 1..instance_count, 0 background
+    uint8_t *ignore;     // [H, W], 1 = no loss and no score here; NULL when nothing is ignored
+    Instance *instances; // [instance_count], index = id - 1
+    int instance_count;
+    bool no_background; // unlabelled pixels are unknown, not background (gen2seg's no_bg)
+} Sample;
+
+void sample_free(Sample *sample);
+
+// One bit per pixel is 1 where instance `index` (0-based) of the sample is. mask [H, W], 0/1.
+void sample_mask(const Sample *sample, int index, uint8_t *mask);
+
+typedef struct {
+    const char *path;   // root folder, JSON file, or for generated sets a description
+    const char *split;  // data-set specific; NULL or "" = default
+    const char *subset; // data-set specific, e.g. "novel" for COCO; NULL or "" = all
+    uint64_t seed;      // generated sets
+    int size;           // generated sets: side in pixels; 0 = default
+    int64_t count;      // generated sets: number of samples; 0 = default
+} DatasetOptions;
+
+typedef struct Dataset Dataset;
+
+typedef struct {
+    const char *name;
+    const char *help; // one line: what `path`, `split`, `subset` mean
+    // NULL and an error that names the path when the folder is not such a data set.
+    void *(*open)(const DatasetOptions *options);
+    int64_t (*count)(void *set);
+    // Fills *sample, which the caller frees. Thread-safe: several threads may read one set.
+    int (*read)(void *set, int64_t index, Sample *sample);
+    // A few lines for people: counts, what was dropped and why. Owned by the set.
+    const char *(*describe)(void *set);
+    void (*close)(void *set);
+} DatasetType;
+
+// A row here, and a file data/<name>.c that defines `const DatasetType dataset_<name>`.
+#define DATASET_LIST(SET)                                                                          \
+    SET(hypersim)                                                                                  \
+    SET(coco)                                                                                      \
+    SET(folder)                                                                                    \
+    SET(scenes)
+
+// Opens a set by the name of its type; an unknown name is an error that lists the known ones.
+Dataset *dataset_open(const char *type, const DatasetOptions *options);
+int64_t dataset_count(const Dataset *set);
+int dataset_read(const Dataset *set, int64_t index, Sample *sample);
+const char *dataset_type(const Dataset *set);
+const char *dataset_describe(const Dataset *set);
+void dataset_close(Dataset *set);
+
+#endif
