@@ -2,7 +2,7 @@
 // One error mechanism for the whole program: the first message wins, and stays until it is taken.
 // Builders return a pointer, NULL on failure; actions return 0, or -1 on failure. Only cli/ ends
 // the process. Messages are kept per thread; a thread that works for another hands its message
-// over with error_take() and error_set().
+// over with error_take() and error_int().
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H
 
