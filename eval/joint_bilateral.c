@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// Joint bilateral filter on a padded copy that holds guide and source side by side, so that a tap
+// is one address. Bits depend on the order of the taps and on no contraction of a*b+c (the build
+// sets -ffp-contract=off). See joint_bilateral.h.
+#include "eval/joint_bilateral.h"
+
+#include "base/error.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+enum { RADIUS = 4, TAPS = 49, COLORS = 3 * 255 + 1 };
+#define SIGMA 75.0
+
+typedef struct {
+    float space[TAPS];
+    ptrdiff_t offset[TAPS]; // in bytes of the padded copy
+    float color[COLORS];
+} Window;
+
+// stride: bytes of a padded row.
+static void window_set(Window *window, ptrdiff_t stride) {
+    const double factor = -0.5 / (SIGMA * SIGMA);
+    int tap = 0;
+    for (int i = -RADIUS; i <= RADIUS; i++)
+        for (int j = -RADIUS; j <= RADIUS; j++) {
+            if (i * i + j * j > RADIUS * RADIUS) continue;
+            window->space[tap] = (float)exp((i * i + j * j) * factor);
+            window->offset[tap++] = i * stride + j * 4;
+        }
+    for (int a = 0; a < COLORS; a++) window->color[a] = (float)exp((double)a * a * factor);
+}
+
+// Mirrors without repeating the edge, as often as a small side needs.
+static int reflect(int i, int side) {
+    if (side == 1) return 0;
+    while (i < 0 || i >= side) i = i < 0 ? -i : 2 * (side - 1) - i;
+    return i;
+}
+
+// padded: [H + 2 RADIUS, W + 2 RADIUS, 4], R G B source.
+static void pad_rows(const Image *guide, const uint8_t *source, uint8_t *padded) {
+    const int width = guide->width, height = guide->height;
+#pragma omp parallel for schedule(static)
+    for (int y = -RADIUS; y < height + RADIUS; y++) {
+        size_t row = (size_t)reflect(y, height) * (size_t)width;
+        uint8_t *to = padded + (size_t)(y + RADIUS) * (size_t)(width + 2 * RADIUS) * 4;
+        for (int x = -RADIUS; x < width + RADIUS; x++, to += 4) {
+            size_t from = row + (size_t)reflect(x, width);
+            for (int c = 0; c < 3; c++) to[c] = guide->pixels[3 * from + (size_t)c];
+            to[3] = source[from];
+        }
+    }
+}
+
+static uint8_t filter_pixel(const Window *window, const uint8_t *center) {
+    float numerator = 0, denominator = 0;
+    for (int k = 0; k < TAPS; k++) {
+        const uint8_t *tap = center + window->offset[k];
+        int a = abs(center[0] - tap[0]) + abs(center[1] - tap[1]) + abs(center[2] - tap[2]);
+        float weight = window->space[k] * window->color[a];
+        numerator += weight * (float)tap[3];
+        denominator += weight;
+    }
+    // OpenCV multiplies by the reciprocal; a division rounds otherwise.
+    float value = rintf(numerator * (1.0f / denominator));
+    return (uint8_t)(value > 255.0f ? 255.0f : value);
+}
+
+int joint_bilateral(const Image *guide, const uint8_t *source, uint8_t *out) {
+    const int width = guide->width, height = guide->height;
+    if (guide->channels != 3)
+        return error_int("joint_bilateral: the guide needs 3 channels, found %d", guide->channels);
+    const size_t stride = (size_t)(width + 2 * RADIUS) * 4;
+    uint8_t *padded = malloc(stride * (size_t)(height + 2 * RADIUS));
+    if (!padded) return error_int("joint_bilateral: out of memory at %d x %d", width, height);
+    pad_rows(guide, source, padded);
+    Window window;
+    window_set(&window, (ptrdiff_t)stride);
+#pragma omp parallel for schedule(static)
+    for (int y = 0; y < height; y++) {
+        const uint8_t *center = padded + (size_t)(y + RADIUS) * stride + RADIUS * 4;
+        for (int x = 0; x < width; x++)
+            out[(size_t)y * (size_t)width + (size_t)x] = filter_pixel(&window, center + 4 * x);
+    }
+    free(padded);
+    return 0;
+}
