@@ -2,7 +2,7 @@
 // Components by flooding from each unlabelled pixel with a stack of their own. See components.h.
 #include "eval/components.h"
 
-#include "base/error.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 
@@ -34,8 +34,8 @@ static void flood(Flood *f, uint32_t start, int32_t label) {
 
 int components_label(const uint8_t *mask, int width, int height, int32_t *labels) {
     const size_t count = (size_t)width * (size_t)height;
-    Flood f = {mask, labels, width, height, malloc(count * sizeof *f.stack)};
-    if (!f.stack) return error_int("components: out of memory at %d x %d", width, height);
+    Flood f = {mask, labels, width, height, array_new(count, sizeof *f.stack)};
+    if (!f.stack) return -1;
     for (size_t i = 0; i < count; i++) labels[i] = 0;
     int32_t found = 0;
     for (size_t i = 0; i < count; i++)
@@ -46,18 +46,16 @@ int components_label(const uint8_t *mask, int width, int height, int32_t *labels
 
 int components_keep(uint8_t *mask, int width, int height, const PixelPoint *points, int count) {
     const size_t pixels = (size_t)width * (size_t)height;
-    Flood f = {mask, calloc(pixels, sizeof *f.labels), width, height,
-               malloc(pixels * sizeof *f.stack)};
-    int result = 0;
-    if (f.labels && f.stack) {
+    Flood f = {mask, array_new(pixels, sizeof *f.labels), width, height, NULL};
+    f.stack = f.labels ? array_new(pixels, sizeof *f.stack) : NULL;
+    if (f.stack) {
         for (int i = 0; i < count; i++) {
             uint32_t at = (uint32_t)points[i].y * (uint32_t)width + (uint32_t)points[i].x;
             if (mask[at] && !f.labels[at]) flood(&f, at, 1);
         }
         for (size_t i = 0; i < pixels; i++) mask[i] = f.labels[i] != 0;
-    } else {
-        result = error_int("components: out of memory at %d x %d", width, height);
     }
+    int result = f.stack ? 0 : -1;
     free(f.labels);
     free(f.stack);
     return result;

@@ -5,6 +5,7 @@
 #include "eval/joint_bilateral.h"
 
 #include "base/error.h"
+#include "base/memory.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -73,8 +74,8 @@ int joint_bilateral(const Image *guide, const uint8_t *source, uint8_t *out) {
     if (guide->channels != 3)
         return error_int("joint_bilateral: the guide needs 3 channels, found %d", guide->channels);
     const size_t stride = (size_t)(width + 2 * RADIUS) * 4;
-    uint8_t *padded = malloc(stride * (size_t)(height + 2 * RADIUS));
-    if (!padded) return error_int("joint_bilateral: out of memory at %d x %d", width, height);
+    uint8_t *padded = array_new((size_t)(height + 2 * RADIUS), stride);
+    if (!padded) return -1;
     pad_rows(guide, source, padded);
     Window window;
     window_set(&window, (ptrdiff_t)stride);

@@ -2,7 +2,7 @@
 // Point prompting on a feature image. See posthoc.h.
 #include "eval/posthoc.h"
 
-#include "base/error.h"
+#include "base/memory.h"
 #include "eval/components.h"
 #include "eval/gaussian_query.h"
 #include "eval/joint_bilateral.h"
@@ -28,8 +28,8 @@ int posthoc_map(const Image *features, const PixelPoint *points, int count,
     if (point_map(features, points[0], options, map)) return -1;
     if (count == 1) return 0;
     const size_t pixels = (size_t)features->width * (size_t)features->height;
-    uint8_t *next = malloc(pixels);
-    if (!next) return error_int("posthoc: out of memory");
+    uint8_t *next = array_new(pixels, 1);
+    if (!next) return -1;
     int result = 0;
     for (int i = 1; i < count && result == 0; i++) {
         result = point_map(features, points[i], options, next);
