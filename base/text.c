@@ -112,6 +112,27 @@ bool text_ends_with(const char *text, const char *end) {
     return length >= tail && memcmp(text + length - tail, end, tail) == 0;
 }
 
+// Length of the UTF-8 sequence that starts here, 0 when it is none. Stops at the NUL.
+static int utf8_length(const unsigned char *c) {
+    if (c[0] < 0x80) return 1;
+    int length = c[0] >= 0xF0 ? 4 : c[0] >= 0xE0 ? 3 : 2;
+    if (c[0] < 0xC2 || c[0] > 0xF4) return 0;
+    for (int i = 1; i < length; i++)
+        if ((c[i] & 0xC0) != 0x80) return 0;
+    if ((c[0] == 0xE0 && c[1] < 0xA0) || (c[0] == 0xED && c[1] > 0x9F)) return 0;
+    if ((c[0] == 0xF0 && c[1] < 0x90) || (c[0] == 0xF4 && c[1] > 0x8F)) return 0;
+    return length;
+}
+
+bool text_is_utf8(const char *text) {
+    while (*text) {
+        int length = utf8_length((const unsigned char *)text);
+        if (length == 0) return false;
+        text += length;
+    }
+    return true;
+}
+
 static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }

@@ -39,6 +39,9 @@ char *text_trim(char *text);
 bool text_starts_with(const char *text, const char *start);
 bool text_ends_with(const char *text, const char *end);
 
+// Whether the bytes are UTF-8: no overlong forms, no surrogates, at most U+10FFFF.
+bool text_is_utf8(const char *text);
+
 // Number of insertions, deletions, replacements and swaps of neighbours that turn a into b, without
 // regard to case. SIZE_MAX when either is longer than 127 bytes.
 size_t text_distance(const char *a, const char *b);
