@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// What a device must provide: memory, copies, and one forward and one backward kernel per op.
+//
+// A kernel takes only its args struct (ops.h). Forward reads inputs and writes outputs. Backward
+// reads the gradient of output 0 (`grad`, always present), the tensors that the op's saves function
+// names, and for every input with `needs_grad` writes `grad`: adds to it when the input
+// `has_grad`, otherwise overwrites every element. The tape allocates gradients before, and sets
+// `has_grad` after. Kernels return 0, or -1 with an error; they may trust the shapes.
+#ifndef AUTOGRAD_BACKEND_H
+#define AUTOGRAD_BACKEND_H
+
+#include "autograd/ops.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+    size_t live;  // bytes in use by tensors
+    size_t peak;  // largest `live` since reset_stats
+    size_t held;  // bytes taken from the system, cached ones included
+    double flops; // arithmetic planned since reset_stats (the plan back end only)
+} BackendStats;
+
+// One AdamW update over a list of parameters, in place. Every array has `count` entries, F32.
+// p <- p (1 - lr wd); m <- b1 m + (1-b1) g; v <- b2 v + (1-b2) g^2;
+// p <- p - lr (m/(1-b1^t)) / (sqrt(v)/sqrt(1-b2^t) + eps). Source: Loshchilov and Hutter 2019.
+typedef struct {
+    int64_t count;
+    Tensor **params, **m, **v; // gradients are params[i]->grad
+    double lr, beta1, beta2, eps, weight_decay;
+    double grad_scale; // multiplies every gradient (clipping); 1 for none
+    int64_t step;      // counts from 1
+} AdamwArgs;
+
+struct Backend {
+    const char *name;
+    void *(*alloc)(size_t bytes); // 64-byte aligned; NULL when there is no memory left
+    void (*free)(void *memory, size_t bytes);
+    int (*write)(void *to, const void *host, size_t bytes);
+    int (*read)(void *host, const void *from, size_t bytes);
+    int (*copy)(void *to, const void *from, size_t bytes);
+    int (*fill)(Tensor *tensor, double value);
+    int (*add_to)(Tensor *to, const Tensor *from); // to += from
+    // Sum of squares over all elements of all tensors, in double, independent of thread count.
+    int (*sum_of_squares)(Tensor *const *tensors, int64_t count, double *result);
+    int (*adamw)(const AdamwArgs *args);
+    BackendStats (*stats)(void);
+    void (*reset_stats)(void); // peak = live, flops = 0
+    void (*trim)(void);        // (optional) gives cached memory back to the system
+#define OP(name, inputs, outputs)                                                                  \
+    int (*name##_forward)(const name##_args *args);                                                \
+    int (*name##_backward)(const name##_args *args);
+    OP_LIST(OP)
+#undef OP
+};
+
+// The back end that new tensors and ops use, per thread. cli/ and tests/ set it; the rest asks.
+void backend_use(const Backend *backend);
+const Backend *backend_current(void);
+
+// Runs one op's kernel by its number; args is the op's args struct.
+int backend_forward(const Backend *backend, OpKind kind, const void *args);
+int backend_backward(const Backend *backend, OpKind kind, const void *args);
+
+// Knows shapes only: memory is counted, not taken, kernels count FLOPs. Runs any step to tell its
+// peak memory and arithmetic before anything is computed. Values are never read or written.
+const Backend *plan_backend(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
