@@ -46,6 +46,7 @@ typedef struct Tensor {
     bool kept;       // tape_keep: values survive scopes and backward
     int saved;       // recorded rules that will read data
     int refs;        // recorded rules that name this tensor
+    size_t slot;     // position among the tape's results
     char name[96];   // for messages; "" when it has none
 } Tensor;
 
@@ -69,6 +70,11 @@ Tensor *tensor_zeros(Dtype dtype, int ndim, const int64_t *shape);
 // gives it memory of the current back end, zeroed.
 Tensor *tensor_declare(Dtype dtype, int ndim, const int64_t *shape);
 int tensor_materialize(Tensor *tensor);
+
+// A tensor over memory that someone else holds (a mapped weight file), on a back end whose memory is
+// the host's. `release(owner)` is called when the last view is gone; it may be NULL.
+Tensor *tensor_borrow(Dtype dtype, int ndim, const int64_t *shape, void *data,
+                      void (*release)(void *owner), void *owner);
 
 // Copies host memory in (`values` holds numel elements of the tensor's own type) or out.
 int tensor_write(Tensor *tensor, const void *values);

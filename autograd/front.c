@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// Argument checks of op fronts. See front.h.
+#include "autograd/front.h"
+
+bool front_inputs(OpKind kind, const void *args) {
+    Tensor *const *inputs = args;
+    const Tensor *first = NULL;
+    for (int i = 0; i < op_inputs(kind); i++) {
+        const Tensor *tensor = inputs[i];
+        if (!tensor) {
+            error_null("%s: input %d failed without a message", op_name(kind), i);
+            return false;
+        }
+        if (is_none(tensor)) continue;
+        if (!tensor->data) {
+            error_null("%s: input %d (%s) has no values", op_name(kind), i, tensor_text(tensor));
+            return false;
+        }
+        if (!tensor_is_float(tensor)) continue;
+        if (first && first->dtype != tensor->dtype) {
+            error_null("%s: inputs are of different types, %s and %s", op_name(kind),
+                       tensor_text(first), tensor_text(tensor));
+            return false;
+        }
+        first = tensor;
+    }
+    return true;
+}
+
+bool front_ndim(const char *op, const char *what, const Tensor *tensor, int ndim) {
+    if (tensor->ndim == ndim) return true;
+    error_null("%s: %s %s has %d sides, expected %d", op, what, tensor_text(tensor), tensor->ndim,
+               ndim);
+    return false;
+}
+
+bool front_last(const char *op, const char *what, const Tensor *tensor, int64_t expected) {
+    if (tensor->ndim >= 1 && tensor_side(tensor, -1) == expected) return true;
+    error_null("%s: the last side of %s %s must be %lld", op, what, tensor_text(tensor),
+               (long long)expected);
+    return false;
+}
+
+bool front_vector(const char *op, const char *what, const Tensor *tensor, int64_t expected) {
+    if (tensor->ndim == 1 && tensor->shape[0] == expected) return true;
+    error_null("%s: %s %s must have shape [%lld]", op, what, tensor_text(tensor),
+               (long long)expected);
+    return false;
+}
+
+bool front_dtype(const char *op, const char *what, const Tensor *tensor, Dtype dtype) {
+    if (tensor->dtype == dtype) return true;
+    error_null("%s: %s %s must be of type %s", op, what, tensor_text(tensor), dtype_name(dtype));
+    return false;
+}

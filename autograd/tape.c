@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MIT
+// The tape: two lists, results in order of making and records in order of running. See tape.h.
+//
+// A record counts, in every tensor it names, one ref, and one saved where its rule reads the values.
+// Memory goes when no scope reaches a tensor and no rule will read it; the struct goes when no
+// record names it any more.
+#include "autograd/tape.h"
+
+#include "autograd/backend.h"
+#include "base/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { RECOMPUTE_MAX_INPUTS = 8 };
+enum { RECORD_VIEW = OP_COUNT, RECORD_RECOMPUTE };
+
+typedef struct {
+    Tensor *x, *y;
+} ViewArgs;
+
+typedef struct {
+    Tensor *inputs[RECOMPUTE_MAX_INPUTS];
+    Tensor *y;
+    RecomputeFn fn;
+    void *context;
+} RecomputeArgs;
+
+typedef struct {
+    int kind;            // an OpKind, or one of the two above
+    int inputs, outputs; // the first inputs + outputs fields of args are tensors
+    unsigned saves;
+    void *args; // a copy, owned
+} Record;
+
+typedef struct {
+    Tensor **results; // NULL where one has been freed
+    size_t result_count, result_room;
+    Record *records;
+    size_t record_count, record_room;
+    bool recording;
+    bool touched; // an op saw an input that needs a gradient
+} Tape;
+
+static _Thread_local Tape tape;
+
+bool tape_record(bool on) {
+    bool was = tape.recording;
+    tape.recording = on;
+    return was;
+}
+
+bool tape_is_recording(void) {
+    return tape.recording;
+}
+
+size_t tape_length(void) {
+    return tape.record_count;
+}
+
+// ---- results ------------------------------------------------------------------------------------
+
+// Makes room for one more element; returns the array, or NULL when out of memory.
+static void *grow(void *array, size_t count, size_t *room, size_t size) {
+    if (count < *room) return array;
+    size_t wanted = *room ? 2 * *room : 256;
+    void *bigger = realloc(array, wanted * size);
+    if (!bigger) return error_null("tape: out of memory");
+    *room = wanted;
+    return bigger;
+}
+
+static Tensor *adopt(Tensor *tensor) {
+    if (!tensor) return NULL;
+    Tensor **results =
+        grow(tape.results, tape.result_count, &tape.result_room, sizeof *tape.results);
+    if (!results) {
+        tensor_free(tensor);
+        return NULL;
+    }
+    tape.results = results;
+    tensor->owned_by_tape = true;
+    tensor->slot = tape.result_count;
+    tape.results[tape.result_count++] = tensor;
+    return tensor;
+}
+
+Tensor *tape_result(Dtype dtype, int ndim, const int64_t *shape) {
+    return adopt(tensor_new(dtype, ndim, shape));
+}
+
+Tensor *tape_result_like(const Tensor *tensor) {
+    return tape_result(tensor->dtype, tensor->ndim, tensor->shape);
+}
+
+Tensor *tape_keep(Tensor *tensor) {
+    if (tensor) tensor->kept = true;
+    return tensor;
+}
+
+// Lets go of what nobody can reach or will read.
+static void settle(Tensor *tensor) {
+    if (!tensor->owned_by_tape || tensor->kept || !tensor->left_scope) return;
+    if (tensor->saved == 0) tensor_release(tensor);
+    if (tensor->refs > 0) return;
+    tape.results[tensor->slot] = NULL;
+    tensor_free(tensor);
+}
+
+static void drop_record(Record *record) {
+    Tensor *const *fields = record->args;
+    for (int i = 0; i < record->inputs + record->outputs; i++) {
+        Tensor *tensor = fields[i];
+        if (tensor == NONE || !tensor) continue;
+        tensor->refs--;
+        if (record->saves >> i & 1) tensor->saved--;
+    }
+}
+
+void tape_reset(void) {
+    for (size_t i = tape.record_count; i-- > 0;) {
+        drop_record(&tape.records[i]);
+        free(tape.records[i].args);
+    }
+    for (size_t i = 0; i < tape.result_count; i++) tensor_free(tape.results[i]);
+    free(tape.results);
+    free(tape.records);
+    bool recording = tape.recording;
+    tape = (Tape){.recording = recording};
+}
+
+// ---- scopes -------------------------------------------------------------------------------------
+
+Scope scope_begin(void) {
+    return tape.result_count;
+}
+
+static bool is_among(const Tensor *tensor, Tensor *const *list, int count) {
+    for (int i = 0; i < count; i++)
+        if (list[i] == tensor) return true;
+    return false;
+}
+
+void scope_end_many(Scope scope, Tensor *const *results, int count) {
+    size_t end = tape.result_count, left = scope;
+    for (size_t i = scope; i < end; i++) {
+        Tensor *tensor = tape.results[i];
+        if (tensor && !is_among(tensor, results, count)) {
+            tensor->left_scope = true;
+            settle(tensor);
+        }
+        tensor = tape.results[i];
+        if (!tensor) continue;
+        tensor->slot = left;
+        tape.results[left++] = tensor;
+    }
+    tape.result_count = left;
+}
+
+Tensor *scope_end(Scope scope, Tensor *result) {
+    scope_end_many(scope, &result, 1);
+    return result;
+}
+
+// ---- recording ----------------------------------------------------------------------------------
+
+static int push(int kind, int inputs, int outputs, unsigned saves, const void *args, size_t size) {
+    Record *records =
+        grow(tape.records, tape.record_count, &tape.record_room, sizeof *tape.records);
+    if (!records) return -1;
+    tape.records = records;
+    void *copy = malloc(size);
+    if (!copy) return error_int("tape: out of memory");
+    memcpy(copy, args, size);
+    tape.records[tape.record_count++] = (Record){kind, inputs, outputs, saves, copy};
+    Tensor *const *fields = copy;
+    for (int i = 0; i < inputs + outputs; i++) {
+        Tensor *tensor = fields[i];
+        if (tensor == NONE) continue;
+        tensor->refs++;
+        if (saves >> i & 1) tensor->saved++;
+    }
+    fields[inputs]->needs_grad = true;
+    return 0;
+}
+
+static bool any_needs_grad(Tensor *const *inputs, int count) {
+    bool any = false;
+    for (int i = 0; i < count; i++) any = any || inputs[i]->needs_grad;
+    tape.touched = tape.touched || any;
+    return any;
+}
+
+static unsigned saves_of(OpKind kind, const void *args) {
+    switch (kind) {
+#define OP(name, inputs, outputs)                                                                  \
+    case OP_##name: return name##_saves(args);
+        OP_LIST(OP)
+#undef OP
+    default: return 0;
+    }
+}
+
+Tensor *tape_run(OpKind kind, const void *args) {
+    Tensor *const *fields = args;
+    int inputs = op_inputs(kind), outputs = op_outputs(kind);
+    for (int i = 0; i < outputs; i++)
+        if (!fields[inputs + i]) return NULL;
+    if (backend_forward(backend_current(), kind, args) != 0) return NULL;
+    bool needed = any_needs_grad(fields, inputs);
+    if (needed && tape.recording &&
+        push((int)kind, inputs, outputs, saves_of(kind, args), args, op_args_size(kind)) != 0)
+        return NULL;
+    return fields[inputs];
+}
+
+Tensor *tape_view(Tensor *tensor, int ndim, const int64_t *shape) {
+    ViewArgs args = {.x = tensor, .y = adopt(tensor_view(tensor, ndim, shape))};
+    if (!args.y) return NULL;
+    if (any_needs_grad(&args.x, 1) && tape.recording &&
+        push(RECORD_VIEW, 1, 1, 0, &args, sizeof args) != 0)
+        return NULL;
+    return args.y;
+}
+
+Tensor *recompute(RecomputeFn fn, Tensor *const *inputs, int count, void *context) {
+    RecomputeArgs args = {.fn = fn, .context = context};
+    if (count > RECOMPUTE_MAX_INPUTS)
+        return error_null("recompute: %d inputs, at most %d are possible", count,
+                          RECOMPUTE_MAX_INPUTS);
+    for (int i = 0; i < RECOMPUTE_MAX_INPUTS; i++) args.inputs[i] = i < count ? inputs[i] : NONE;
+    if (is_among(NULL, inputs, count)) return NULL;
+    bool recording = tape_record(false), touched = tape.touched;
+    tape.touched = false;
+    Scope scope = scope_begin();
+    args.y = scope_end(scope, fn(args.inputs, context));
+    bool needed = any_needs_grad(args.inputs, RECOMPUTE_MAX_INPUTS);
+    tape.touched = needed || touched;
+    tape_record(recording);
+    if (!args.y || !needed || !recording) return args.y;
+    if (is_among(args.y, inputs, count)) return error_null("recompute: fn returned its input");
+    unsigned saves = (1u << RECOMPUTE_MAX_INPUTS) - 1;
+    if (push(RECORD_RECOMPUTE, RECOMPUTE_MAX_INPUTS, 1, saves, &args, sizeof args) != 0)
+        return NULL;
+    return args.y;
+}
+
+// ---- backward -----------------------------------------------------------------------------------
+
+static int run_to(size_t base);
+
+// The gradient buffer itself moves when the input has none yet: the view is done with it.
+static int view_backward(const ViewArgs *args) {
+    Tensor *x = args->x, *y = args->y;
+    if (!x->has_grad && !x->grad) {
+        x->grad = tensor_view(y->grad, x->ndim, x->shape);
+        return x->grad ? 0 : -1;
+    }
+    Tensor *flat = tensor_view(y->grad, x->ndim, x->shape);
+    if (!flat) return -1;
+    int result = x->has_grad ? backend_current()->add_to(x->grad, flat)
+                             : tensor_copy(x->grad, flat);
+    tensor_free(flat);
+    return result;
+}
+
+static int recompute_backward(const RecomputeArgs *args) {
+    size_t base = tape.record_count;
+    Scope scope = scope_begin();
+    tape_record(true);
+    Tensor *y = args->fn(args->inputs, args->context);
+    tape_record(false);
+    int result = y ? 0 : -1;
+    if (y && y->needs_grad) {
+        tensor_free(y->grad);
+        y->grad = tensor_view(args->y->grad, y->ndim, y->shape);
+        y->has_grad = true;
+        result = y->grad ? run_to(base) : -1;
+    }
+    if (result == 0) scope_end(scope, NULL);
+    return result;
+}
+
+// Kernels write each input's gradient once, so a tensor given twice starts from zero and is added to.
+static int prepare_gradients(const Record *record, Tensor *const *fields) {
+    for (int i = 0; i < record->inputs; i++) {
+        if (!fields[i]->needs_grad) continue;
+        if (tensor_grad_alloc(fields[i]) != 0) return -1;
+        if (fields[i]->has_grad || !is_among(fields[i], fields, i)) continue;
+        if (tensor_fill(fields[i]->grad, 0) != 0) return -1;
+        fields[i]->has_grad = true;
+    }
+    return 0;
+}
+
+static int run_rule(const Record *record) {
+    Tensor *const *fields = record->args;
+    if (!fields[record->inputs]->has_grad) return 0; // nothing depends on it
+    if (record->kind == RECORD_RECOMPUTE) return recompute_backward(record->args);
+    if (record->kind == RECORD_VIEW) {
+        if (view_backward(record->args) != 0) return -1;
+    } else if (prepare_gradients(record, fields) != 0 ||
+               backend_backward(backend_current(), (OpKind)record->kind, record->args) != 0) {
+        return error_context("backward of %s", op_name((OpKind)record->kind));
+    }
+    for (int i = 0; i < record->inputs; i++)
+        if (fields[i]->needs_grad) fields[i]->has_grad = true;
+    return 0;
+}
+
+// After its rule has run nobody reads a record's outputs: every reader came later in the forward.
+static void pass(Record *record) {
+    Tensor *const *fields = record->args;
+    drop_record(record);
+    for (int i = 0; i < record->outputs; i++) {
+        Tensor *y = fields[record->inputs + i];
+        if (!y->owned_by_tape) continue;
+        tensor_free(y->grad);
+        y->grad = NULL;
+        y->has_grad = false;
+        if (!y->kept) tensor_release(y);
+        settle(y);
+    }
+    for (int i = 0; i < record->inputs; i++)
+        if (fields[i] != NONE && !is_among(fields[i], fields, i)) settle(fields[i]);
+    free(record->args);
+}
+
+static int run_to(size_t base) {
+    while (tape.record_count > base) {
+        Record record = tape.records[--tape.record_count];
+        int result = run_rule(&record);
+        pass(&record);
+        if (result != 0) return -1;
+    }
+    return 0;
+}
+
+int tape_backward_from(Tensor *output, const Tensor *gradient) {
+    if (!output || !gradient) return error_int("backward: no tensor");
+    if (!output->needs_grad) return error_int("backward: no gradient reaches %s", tensor_text(output));
+    bool recording = tape_record(false);
+    output->kept = true;
+    int result = tensor_grad_alloc(output);
+    if (result == 0) result = tensor_copy(output->grad, gradient);
+    output->has_grad = true;
+    if (result == 0) result = run_to(0);
+    tape_record(recording);
+    if (result != 0) tape_reset();
+    return result;
+}
+
+int tape_backward(Tensor *loss) {
+    if (!loss) return error_int("backward: no loss");
+    if (tensor_numel(loss) != 1)
+        return error_int("backward: the loss %s is not a single value", tensor_text(loss));
+    Tensor *one = tensor_new(loss->dtype, loss->ndim, loss->shape);
+    if (!one) return -1;
+    int result = tensor_fill(one, 1);
+    if (result == 0) result = tape_backward_from(loss, one);
+    tensor_free(one);
+    return result;
+}
