@@ -48,8 +48,8 @@ struct Backend {
     BackendStats (*stats)(void);
     void (*reset_stats)(void); // peak = live, flops = 0
     void (*trim)(void);        // (optional) gives cached memory back to the system
-#define OP(name, inputs, outputs)                                                                  \
-    int (*name##_forward)(const name##_args *args);                                                \
+#define OP(name, inputs, outputs)                   \
+    int (*name##_forward)(const name##_args *args); \
     int (*name##_backward)(const name##_args *args);
     OP_LIST(OP)
 #undef OP

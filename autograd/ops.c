@@ -43,20 +43,24 @@ size_t op_args_size(OpKind kind) {
 
 int backend_forward(const Backend *backend, OpKind kind, const void *args) {
     switch (kind) {
-#define OP(name, inputs, outputs)                                                                  \
-    case OP_##name: return backend->name##_forward(args);
+#define OP(name, inputs, outputs) \
+    case OP_##name:               \
+        return backend->name##_forward(args);
         OP_LIST(OP)
 #undef OP
-    default: return error_int("op %d does not exist", (int)kind);
+    default:
+        return error_int("op %d does not exist", (int)kind);
     }
 }
 
 int backend_backward(const Backend *backend, OpKind kind, const void *args) {
     switch (kind) {
-#define OP(name, inputs, outputs)                                                                  \
-    case OP_##name: return backend->name##_backward(args);
+#define OP(name, inputs, outputs) \
+    case OP_##name:               \
+        return backend->name##_backward(args);
         OP_LIST(OP)
 #undef OP
-    default: return error_int("op %d does not exist", (int)kind);
+    default:
+        return error_int("op %d does not exist", (int)kind);
     }
 }

@@ -111,9 +111,9 @@ Tensor *op_softmax(Tensor *x);
 
 // Cross-correlation. x [N,H,W,Ci]; weight [Co,kh,kw,Ci]; bias [Co] or NONE; residual [N,Ho,Wo,Co]
 // or NONE, added to the result -> y [N,Ho,Wo,Co], Ho = (H + pad_top + pad_bottom - kh) / stride + 1
-// (floor). With upsample2x the convolution sees x repeated 2 x 2 (nearest), so H and W count double.
-// Saves x if the weight needs a gradient, weight if x does. Fails on channel mismatch, stride < 1,
-// negative padding, or an empty result.
+// (floor). With upsample2x the convolution sees x repeated 2 x 2 (nearest), so H and W count
+// double. Saves x if the weight needs a gradient, weight if x does. Fails on channel mismatch,
+// stride < 1, negative padding, or an empty result.
 Tensor *op_conv2d(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual, Conv2dOptions options);
 
 // x [...,K]; weight [M,K]; bias [M] or NONE; residual [...,M] or NONE, added -> y [...,M].
@@ -127,7 +127,8 @@ Tensor *op_matmul(Tensor *left, Tensor *right, bool transpose_left, bool transpo
 // Multi-head attention. q [N,T,D], k and v [N,S,D], heads contiguous slices of D; key_mask [N,S] of
 // 0 and 1 or NONE: (1 - mask) * -10000 is added to the logits. causal: key s is seen by query t
 // only if s <= t (S == T) -> y [N,T,D] = softmax(scale q k') v. O(T) memory: saves q, k, v, y and
-// the log-sum-exp of the rows, lse [N,heads,T]. No gradient for key_mask. Fails unless heads divides D.
+// the log-sum-exp of the rows, lse [N,heads,T]. No gradient for key_mask. Fails unless heads
+// divides D.
 Tensor *op_attention(Tensor *q, Tensor *k, Tensor *v, Tensor *key_mask, int heads, double scale,
                      bool causal);
 
@@ -156,8 +157,10 @@ Tensor *op_minmax_normalise(Tensor *x, MinmaxForm form, bool per_image);
 // The same elements under another shape; shares memory. One side may be -1 (the rest). Fails when
 // the numbers of elements differ.
 Tensor *op_reshape(Tensor *x, int ndim, const int64_t *shape);
-#define DIMS(...)                                                                                  \
-    (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]) { __VA_ARGS__ }
+#define DIMS(...)                                                            \
+    (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]) { \
+        __VA_ARGS__                                                          \
+    }
 
 // x [N,H,W,C] -> [N,height,width,C], nearest: source row = floor(row * (float)(H / height)),
 // product and ratio in float32, clamped (method 1.3.2). Saves nothing.
@@ -183,8 +186,8 @@ Tensor *op_embedding(Tensor *table, Tensor *ids);
 Tensor *op_sum(Tensor *x, unsigned axes);
 Tensor *op_mean(Tensor *x, unsigned axes);
 
-// Mean over all elements of weight * loss(prediction, target) -> [1]. weight: NONE (1), the shape of
-// prediction, or that shape with a last side of 1. target and weight take no gradient. Saves
+// Mean over all elements of weight * loss(prediction, target) -> [1]. weight: NONE (1), the shape
+// of prediction, or that shape with a last side of 1. target and weight take no gradient. Saves
 // prediction, target, weight. Huber has delta 1; bce takes logits and targets in 0..1.
 Tensor *op_mse_loss(Tensor *prediction, Tensor *target, Tensor *weight);
 Tensor *op_l1_loss(Tensor *prediction, Tensor *target, Tensor *weight);
@@ -193,8 +196,9 @@ Tensor *op_bce_loss(Tensor *prediction, Tensor *target, Tensor *weight);
 
 // Instance coloring loss -> [1], forward and gradient in one pass over pixels x means, O(pixels +
 // instances) memory. prediction [N,H,W,3] (0..255 as published); labels I32 [N,H,W]: 0 background,
-// 1..n instances in the order in which a cap counts them, -1 ignored (in no sum at all); no_background I32 [N]: 1 = the
-// image's background has no term and no mean (CODE and PAPER forms), NONE = 0 for all.
+// 1..n instances in the order in which a cap counts them, -1 ignored (in no sum at all);
+// no_background I32 [N]: 1 = the image's background has no term and no mean (CODE and PAPER forms),
+// NONE = 0 for all.
 //   COLORING_CODE      method 2.3, COLORING_PAPER method 2.2 (background in every sum)
 //   COLORING_PROMPTED  method 5.4: prompted I32 [N,K] holds the prompted ids, 0 = unused slot;
 //                      everything else that is valid must be black. NONE in the other forms.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The tape: two lists, results in order of making and records in order of running. See tape.h.
 //
-// A record counts, in every tensor it names, one ref, and one saved where its rule reads the values.
-// Memory goes when no scope reaches a tensor and no rule will read it; the struct goes when no
-// record names it any more.
+// A record counts, in every tensor it names, one ref, and one saved where its rule reads the
+// values. Memory goes when no scope reaches a tensor and no rule will read it; the struct goes when
+// no record names it any more.
 #include "autograd/tape.h"
 
 #include "autograd/backend.h"
@@ -193,11 +193,13 @@ static bool any_needs_grad(Tensor *const *inputs, int count) {
 
 static unsigned saves_of(OpKind kind, const void *args) {
     switch (kind) {
-#define OP(name, inputs, outputs)                                                                  \
-    case OP_##name: return name##_saves(args);
+#define OP(name, inputs, outputs) \
+    case OP_##name:               \
+        return name##_saves(args);
         OP_LIST(OP)
 #undef OP
-    default: return 0;
+    default:
+        return 0;
     }
 }
 
@@ -258,8 +260,8 @@ static int view_backward(const ViewArgs *args) {
     }
     Tensor *flat = tensor_view(y->grad, x->ndim, x->shape);
     if (!flat) return -1;
-    int result = x->has_grad ? backend_current()->add_to(x->grad, flat)
-                             : tensor_copy(x->grad, flat);
+    int result =
+        x->has_grad ? backend_current()->add_to(x->grad, flat) : tensor_copy(x->grad, flat);
     tensor_free(flat);
     return result;
 }
@@ -281,7 +283,8 @@ static int recompute_backward(const RecomputeArgs *args) {
     return result;
 }
 
-// Kernels write each input's gradient once, so a tensor given twice starts from zero and is added to.
+// Kernels write each input's gradient once, so a tensor given twice starts from zero and is added
+// to.
 static int prepare_gradients(const Record *record, Tensor *const *fields) {
     for (int i = 0; i < record->inputs; i++) {
         if (!fields[i]->needs_grad) continue;
@@ -298,7 +301,7 @@ static int run_rule(const Record *record) {
     if (!fields[record->inputs]->has_grad) return 0; // nothing depends on it
     if (record->kind == RECORD_RECOMPUTE) return recompute_backward(record->args);
     if (record->kind == RECORD_VIEW) {
-        if (view_backward(record->args) != 0) return -1;
+        if (view_backward(record->args) != 0) return error_context("backward of reshape");
     } else if (prepare_gradients(record, fields) != 0 ||
                backend_backward(backend_current(), (OpKind)record->kind, record->args) != 0) {
         return error_context("backward of %s", op_name((OpKind)record->kind));
@@ -338,7 +341,8 @@ static int run_to(size_t base) {
 
 int tape_backward_from(Tensor *output, const Tensor *gradient) {
     if (!output || !gradient) return error_int("backward: no tensor");
-    if (!output->needs_grad) return error_int("backward: no gradient reaches %s", tensor_text(output));
+    if (!output->needs_grad)
+        return error_int("backward: no gradient reaches %s", tensor_text(output));
     bool recording = tape_record(false);
     output->kept = true;
     int result = tensor_grad_alloc(output);

@@ -88,8 +88,7 @@ static int check_shape(Dtype dtype, int ndim, const int64_t *shape) {
         return error_int("tensor: %d sides, at most %d are possible", ndim, TENSOR_MAX_DIMS);
     int64_t limit = INT64_MAX / (int64_t)dtype_size(dtype), count = 1;
     for (int i = 0; i < ndim; i++) {
-        if (shape[i] < 0)
-            return error_int("tensor: side %d is %lld", i, (long long)shape[i]);
+        if (shape[i] < 0) return error_int("tensor: side %d is %lld", i, (long long)shape[i]);
         if (shape[i] > 0 && count > limit / shape[i])
             return error_int("tensor: the size overflows at side %d (%lld)", i,
                              (long long)shape[i]);
@@ -228,21 +227,35 @@ int tensor_read(const Tensor *tensor, void *host) {
 
 static double element(const void *host, Dtype dtype, int64_t i) {
     switch (dtype) {
-    case F32: return ((const float *)host)[i];
-    case F64: return ((const double *)host)[i];
-    case I32: return ((const int32_t *)host)[i];
-    case U8: return ((const uint8_t *)host)[i];
-    default: return NAN;
+    case F32:
+        return ((const float *)host)[i];
+    case F64:
+        return ((const double *)host)[i];
+    case I32:
+        return ((const int32_t *)host)[i];
+    case U8:
+        return ((const uint8_t *)host)[i];
+    default:
+        return NAN;
     }
 }
 
 static void set_element(void *host, Dtype dtype, int64_t i, double value) {
     switch (dtype) {
-    case F32: ((float *)host)[i] = (float)value; break;
-    case F64: ((double *)host)[i] = value; break;
-    case I32: ((int32_t *)host)[i] = (int32_t)value; break;
-    case U8: ((uint8_t *)host)[i] = (uint8_t)value; break;
-    default: break;
+    case F32:
+        ((float *)host)[i] = (float)value;
+        break;
+    case F64:
+        ((double *)host)[i] = value;
+        break;
+    case I32:
+        ((int32_t *)host)[i] = (int32_t)value;
+        break;
+    case U8:
+        ((uint8_t *)host)[i] = (uint8_t)value;
+        break;
+    default:
+        break;
     }
 }
 
@@ -252,8 +265,7 @@ static int convert_in(Tensor *tensor, const void *host, Dtype from) {
     void *copy = malloc(tensor_bytes(tensor) + 1);
     if (!copy) return error_int("tensor: out of memory");
     int64_t count = tensor_numel(tensor);
-    for (int64_t i = 0; i < count; i++)
-        set_element(copy, tensor->dtype, i, element(host, from, i));
+    for (int64_t i = 0; i < count; i++) set_element(copy, tensor->dtype, i, element(host, from, i));
     int result = tensor_write(tensor, copy);
     free(copy);
     return result;

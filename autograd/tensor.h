@@ -63,16 +63,18 @@ Tensor *tensor_new(Dtype dtype, int ndim, const int64_t *shape);
 Tensor *tensor_zeros(Dtype dtype, int ndim, const int64_t *shape);
 
 // The same with the shape written out: tensor_new(SHAPE(F32, 2, 3)).
-#define SHAPE(dtype, ...)                                                                          \
-    dtype, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]) { __VA_ARGS__ }
+#define SHAPE(dtype, ...)                                                           \
+    dtype, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]) { \
+        __VA_ARGS__                                                                 \
+    }
 
 // A tensor without memory: for declaring parameters before they are loaded. tensor_materialize
 // gives it memory of the current back end, zeroed.
 Tensor *tensor_declare(Dtype dtype, int ndim, const int64_t *shape);
 int tensor_materialize(Tensor *tensor);
 
-// A tensor over memory that someone else holds (a mapped weight file), on a back end whose memory is
-// the host's. `release(owner)` is called when the last view is gone; it may be NULL.
+// A tensor over memory that someone else holds (a mapped weight file), on a back end whose memory
+// is the host's. `release(owner)` is called when the last view is gone; it may be NULL.
 Tensor *tensor_borrow(Dtype dtype, int ndim, const int64_t *shape, void *data,
                       void (*release)(void *owner), void *owner);
 

@@ -18,13 +18,20 @@ static real normal_density(real x) {
 
 static real value(UnaryKind kind, real x, real a, real b) {
     switch (kind) {
-    case UNARY_SILU: return x * sigmoid(x);
-    case UNARY_GELU: return x * normal_cdf(x);
-    case UNARY_QUICK_GELU: return x * sigmoid(REAL(1.702) * x);
-    case UNARY_EXP: return MATH(exp)(x);
-    case UNARY_SQUARE: return x * x;
-    case UNARY_CLAMP: return x < a ? a : x > b ? b : x;
-    case UNARY_AFFINE: return a * x + b;
+    case UNARY_SILU:
+        return x * sigmoid(x);
+    case UNARY_GELU:
+        return x * normal_cdf(x);
+    case UNARY_QUICK_GELU:
+        return x * sigmoid(REAL(1.702) * x);
+    case UNARY_EXP:
+        return MATH(exp)(x);
+    case UNARY_SQUARE:
+        return x * x;
+    case UNARY_CLAMP:
+        return x < a ? a : x > b ? b : x;
+    case UNARY_AFFINE:
+        return a * x + b;
     }
     return x;
 }
@@ -33,15 +40,22 @@ static real value(UnaryKind kind, real x, real a, real b) {
 static real slope(UnaryKind kind, real x, real a, real b) {
     real s;
     switch (kind) {
-    case UNARY_SILU: s = sigmoid(x); return s * (1 + x * (1 - s));
-    case UNARY_GELU: return normal_cdf(x) + x * normal_density(x);
+    case UNARY_SILU:
+        s = sigmoid(x);
+        return s * (1 + x * (1 - s));
+    case UNARY_GELU:
+        return normal_cdf(x) + x * normal_density(x);
     case UNARY_QUICK_GELU:
         s = sigmoid(REAL(1.702) * x);
         return s * (1 + REAL(1.702) * x * (1 - s));
-    case UNARY_EXP: return x;
-    case UNARY_SQUARE: return 2 * x;
-    case UNARY_CLAMP: return x >= a && x <= b;
-    case UNARY_AFFINE: return a;
+    case UNARY_EXP:
+        return x;
+    case UNARY_SQUARE:
+        return 2 * x;
+    case UNARY_CLAMP:
+        return x >= a && x <= b;
+    case UNARY_AFFINE:
+        return a;
     }
     return 0;
 }

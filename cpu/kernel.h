@@ -23,8 +23,8 @@ typedef float real;
 #define MATH(function) function##f
 #endif
 
-#define OP(name, inputs, outputs)                                                                  \
-    int CPU(name##_forward)(const name##_args *args);                                              \
+#define OP(name, inputs, outputs)                     \
+    int CPU(name##_forward)(const name##_args *args); \
     int CPU(name##_backward)(const name##_args *args);
 OP_LIST(OP)
 #undef OP

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// A caching allocator: freed blocks wait in lists by size class and are handed out again, so that
+// after the first step nothing is asked of the system and no page is touched for the first time.
+// In sanitizer builds every block comes from and goes back to the system.
+#define _DEFAULT_SOURCE // madvise
+#include "cpu/memory.h"
+
+#include "cpu/cpu.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { ALIGNMENT = 64, GUARD_BYTES = 64, GUARD_VALUE = 0xA5, CLASS_COUNT = 256 };
+#define HUGE_PAGE ((size_t)2 << 20)
+
+typedef struct FreeBlock {
+    struct FreeBlock *next;
+} FreeBlock;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static FreeBlock *lists[CLASS_COUNT];
+static BackendStats stats;
+static bool poison;
+static int64_t damaged;
+
+// Four classes per power of two: at most a fifth of a block is wasted.
+static int class_of(size_t bytes, size_t *rounded) {
+    size_t power = 256;
+    int index = 0;
+    for (; power < bytes; power *= 2) index += 4;
+    size_t quarter = power / 8; // between power/2 and power there are four steps
+    size_t size = power;
+    int step = 0;
+    while (power > 256 && step < 3 && size - quarter >= bytes) size -= quarter, step++;
+    *rounded = size;
+    return index + 3 - step;
+}
+
+static void *from_system(size_t bytes) {
+    size_t alignment = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    void *memory = NULL;
+    if (posix_memalign(&memory, alignment, bytes) != 0) return NULL;
+    if (alignment == HUGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE);
+    return memory;
+}
+
+static void *take(size_t bytes) {
+#ifdef P2S_SANITIZED
+    stats.held += bytes;
+    return from_system(bytes ? bytes : 1);
+#else
+    size_t size;
+    int class = class_of(bytes, &size);
+    if (class >= CLASS_COUNT) return NULL;
+    FreeBlock *block = lists[class];
+    if (block) {
+        lists[class] = block->next;
+        return block;
+    }
+    void *memory = from_system(size);
+    if (memory) stats.held += size;
+    return memory;
+#endif
+}
+
+static void give(void *memory, size_t bytes) {
+#ifdef P2S_SANITIZED
+    stats.held -= bytes;
+    free(memory);
+#else
+    size_t size;
+    FreeBlock *block = memory;
+    int class = class_of(bytes, &size);
+    block->next = lists[class];
+    lists[class] = block;
+#endif
+}
+
+void *memory_alloc(size_t bytes) {
+    pthread_mutex_lock(&lock);
+    char *memory = take(bytes + GUARD_BYTES);
+    if (memory) {
+        stats.live += bytes;
+        if (stats.live > stats.peak) stats.peak = stats.live;
+    }
+    bool fill = poison;
+    pthread_mutex_unlock(&lock);
+    if (memory && fill) memset(memory, 0xFF, bytes);
+    if (memory) memset(memory + bytes, GUARD_VALUE, GUARD_BYTES);
+    return memory;
+}
+
+void memory_free(void *memory, size_t bytes) {
+    if (!memory) return;
+    const unsigned char *guard = (const unsigned char *)memory + bytes;
+    bool broken = false;
+    for (int i = 0; i < GUARD_BYTES; i++) broken = broken || guard[i] != GUARD_VALUE;
+    pthread_mutex_lock(&lock);
+    damaged += broken;
+    stats.live -= bytes;
+    give(memory, bytes + GUARD_BYTES);
+    pthread_mutex_unlock(&lock);
+}
+
+void memory_trim(void) {
+    pthread_mutex_lock(&lock);
+    for (int class = 0; class < CLASS_COUNT; class ++) {
+        size_t power = (size_t)256 << (class / 4),
+               size = power - power / 8 * (size_t)(3 - class % 4);
+        while (lists[class]) {
+            FreeBlock *block = lists[class];
+            lists[class] = block->next;
+            stats.held -= size;
+            free(block);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+BackendStats memory_stats(void) {
+    pthread_mutex_lock(&lock);
+    BackendStats copy = stats;
+    pthread_mutex_unlock(&lock);
+    return copy;
+}
+
+void memory_reset_stats(void) {
+    pthread_mutex_lock(&lock);
+    stats.peak = stats.live;
+    stats.flops = 0;
+    pthread_mutex_unlock(&lock);
+}
+
+void cpu_poison_memory(bool on) {
+    pthread_mutex_lock(&lock);
+    poison = on;
+    pthread_mutex_unlock(&lock);
+}
+
+int64_t cpu_damaged_blocks(void) {
+    pthread_mutex_lock(&lock);
+    int64_t count = damaged;
+    damaged = 0;
+    pthread_mutex_unlock(&lock);
+    return count;
+}

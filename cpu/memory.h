@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// The caching allocator of the CPU back end, and scratch memory for kernels.
+#ifndef CPU_MEMORY_H
+#define CPU_MEMORY_H
+
+#include "autograd/backend.h"
+
+void *memory_alloc(size_t bytes); // 64-byte aligned, undefined contents
+void memory_free(void *memory, size_t bytes);
+void memory_trim(void);
+BackendStats memory_stats(void);
+void memory_reset_stats(void);
+
+#endif
