@@ -236,7 +236,8 @@ Tensor *recompute(RecomputeFn fn, Tensor *const *inputs, int count, void *contex
     tape.touched = false;
     Scope scope = scope_begin();
     args.y = scope_end(scope, fn(args.inputs, context));
-    bool needed = any_needs_grad(args.inputs, RECOMPUTE_MAX_INPUTS);
+    any_needs_grad(args.inputs, RECOMPUTE_MAX_INPUTS);
+    bool needed = tape.touched;
     tape.touched = needed || touched;
     tape_record(recording);
     if (!args.y || !needed || !recording) return args.y;

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// The commands of p2s. A row here and a file cli/cmd_<name>.c with `int cmd_<name>(int, char **)`.
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+// Exit codes: 0 success, 1 failure, 2 wrong usage. argv[0] is the command's own name.
+#define COMMAND_LIST(COMMAND) \
+    COMMAND(check, "check every op: gradients, back ends against each other, known values")
+
+#define COMMAND(name, help) int cmd_##name(int argc, char **argv);
+COMMAND_LIST(COMMAND)
+#undef COMMAND
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+// Prints the error that is set to stderr, "p2s: ...", and returns EXIT_FAILED.
+int command_failed(void);
+
+#endif

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// The program: finds the command and runs it.
+#include "cli/command.h"
+
+#include "base/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    const char *name, *help;
+    int (*run)(int argc, char **argv);
+} Command;
+
+#define COMMAND(name, help) {#name, help, cmd_##name},
+static const Command commands[] = {COMMAND_LIST(COMMAND)};
+#undef COMMAND
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+int command_failed(void) {
+    const char *message = error_take();
+    fprintf(stderr, "p2s: %s\n", *message ? message : "failed without a message");
+    return EXIT_FAILED;
+}
+
+static void print_help(FILE *out) {
+    fprintf(out, "p2s %s: promptable diffusion segmentation, trained and run in C\n\n",
+            P2S_VERSION);
+    fprintf(out, "usage: p2s COMMAND [ARGUMENTS]     (p2s COMMAND --help tells more)\n\n");
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help(argc < 2 ? stderr : stdout);
+        return argc < 2 ? EXIT_USAGE : EXIT_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("p2s %s\n", P2S_VERSION);
+        return EXIT_OK;
+    }
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "p2s: no command is called \"%s\"\n\n", argv[1]);
+    print_help(stderr);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: MIT
+// The generator: runs each case as grad, compare, composed, known, reject and bench. See
+// op_cases.h.
+#include "tests/op_cases.h"
+
+#include "autograd/backend.h"
+#include "base/error.h"
+#include "cpu/cpu.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { GRAD_SAMPLES = 160 }; // elements per input whose derivative is taken numerically
+static const double GRAD_LIMIT = 1e-6, GRAD_STEP = 1e-5, COMPOSED_LIMIT = 1e-11;
+
+#define OP(name, inputs, outputs) &case_##name,
+static const OpCase *const cases[] = {OP_LIST(OP)};
+#undef OP
+
+typedef struct {
+    bool json;
+    FILE *out;
+    int ran, failed;
+    const char *op;
+} Session;
+
+// ---- leaves -------------------------------------------------------------------------------------
+
+static void add_leaf(CaseRun *run, Tensor *leaf) {
+    if (!leaf || run->count == CASE_MAX_INPUTS) {
+        run->failed = true;
+        tensor_free(leaf);
+        return;
+    }
+    run->inputs[run->count++] = leaf;
+}
+
+void case_values(CaseRun *run, const double *values, int ndim, const int64_t *shape) {
+    Tensor *leaf = tensor_new(run->real, ndim, shape);
+    if (leaf && tensor_write_double(leaf, values) == 0) leaf->needs_grad = true;
+    add_leaf(run, leaf);
+}
+
+void case_input(CaseRun *run, double low, double high, int ndim, const int64_t *shape) {
+    Tensor *leaf = tensor_new(run->real, ndim, shape);
+    int64_t count = leaf ? tensor_numel(leaf) : 0;
+    double *values = malloc(((size_t)count + 1) * sizeof *values);
+    for (int64_t i = 0; values && i < count; i++)
+        values[i] = (double)(float)rng_range(&run->rng, low, high);
+    if (leaf && values && tensor_write_double(leaf, values) == 0) leaf->needs_grad = true;
+    free(values);
+    add_leaf(run, leaf);
+}
+
+void case_constant(CaseRun *run, Dtype dtype, const double *values, int ndim,
+                   const int64_t *shape) {
+    Tensor *leaf = tensor_new(dtype, ndim, shape);
+    if (leaf && tensor_write_double(leaf, values) != 0) run->failed = true;
+    add_leaf(run, leaf);
+}
+
+void case_none(CaseRun *run) {
+    add_leaf(run, NONE);
+}
+
+Tensor *case_leaf(Dtype dtype, const double *values, int ndim, const int64_t *shape) {
+    Tensor *leaf = tape_result(dtype, ndim, shape);
+    if (!leaf || tensor_write_double(leaf, values) != 0) return NULL;
+    leaf->needs_grad = tensor_is_float(leaf);
+    return leaf;
+}
+
+static bool start(CaseRun *run, const OpVariant *variant, const Backend *backend, Dtype real) {
+    backend_use(backend);
+    *run = (CaseRun){.p = variant->p, .real = real, .rng = rng_stream(7, variant->name, 0, 0)};
+    variant->inputs(run);
+    return !run->failed;
+}
+
+static void finish(CaseRun *run) {
+    tape_record(false);
+    tape_reset();
+    for (int i = 0; i < run->count; i++) tensor_free(run->inputs[i]);
+}
+
+// ---- reporting ----------------------------------------------------------------------------------
+
+static void report(Session *session, const char *mode, const char *name, bool ok, double error,
+                   double limit, const char *detail) {
+    session->ran++;
+    session->failed += !ok;
+    if (session->json) {
+        fprintf(session->out,
+                "{\"op\": \"%s\", \"check\": \"%s\", \"case\": \"%s\", \"error\": %.3g, \"limit\": "
+                "%.3g, "
+                "\"ok\": %s}\n",
+                session->op, mode, name, isfinite(error) ? error : 1e300, limit,
+                ok ? "true" : "false");
+    } else {
+        fprintf(session->out, "%-4s %-16s %-9s %-46s", ok ? "ok" : "FAIL", session->op, mode, name);
+        if (limit > 0) fprintf(session->out, " %9.2e <= %.1e", error, limit);
+        fprintf(session->out, "%s%s\n", *detail ? "  " : "", detail);
+    }
+    fflush(session->out);
+}
+
+// Reports a run that could not be finished, with the error that stopped it.
+static void report_error(Session *session, const char *mode, const char *name) {
+    char detail[512];
+    snprintf(detail, sizeof detail, "%s", error_take());
+    report(session, mode, name, false, NAN, 0, *detail ? detail : "no message");
+}
+
+// ---- values as doubles --------------------------------------------------------------------------
+
+static double *read_all(const Tensor *tensor) {
+    double *values = malloc(((size_t)tensor_numel(tensor) + 1) * sizeof *values);
+    if (values && tensor_read_double(tensor, values) != 0) {
+        free(values);
+        return NULL;
+    }
+    return values;
+}
+
+static double rms(const double *x, int64_t count) {
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) sum += x[i] * x[i];
+    return count ? sqrt(sum / (double)count) : 0;
+}
+
+// The cotangent of a result: fixed numbers in [-1, 1), exact in float.
+static Tensor *cotangent(const Tensor *like) {
+    Tensor *tensor = tensor_new(like->dtype, like->ndim, like->shape);
+    int64_t count = tensor_numel(like);
+    double *values = malloc(((size_t)count + 1) * sizeof *values);
+    Rng rng = rng_stream(11, "cotangent", 0, 0);
+    for (int64_t i = 0; values && i < count; i++) values[i] = (double)(float)rng_range(&rng, -1, 1);
+    if (tensor && values) tensor_write_double(tensor, values);
+    free(values);
+    return tensor;
+}
+
+// The value and every input's gradient of one run, as doubles.
+typedef struct {
+    double *value, *gradients[CASE_MAX_INPUTS]; // NULL where there is none
+    int64_t size, sizes[CASE_MAX_INPUTS];
+    int count;
+} Outcome;
+
+static void outcome_free(Outcome *outcome) {
+    free(outcome->value);
+    for (int i = 0; i < outcome->count; i++) free(outcome->gradients[i]);
+}
+
+static int outcome_of(const OpVariant *variant, const Backend *backend, Dtype real, bool composed,
+                      Outcome *outcome) {
+    CaseRun run;
+    *outcome = (Outcome){0};
+    int result = start(&run, variant, backend, real) ? 0 : -1;
+    tape_record(true);
+    Tensor *y = NULL;
+    if (result == 0) y = tape_keep(composed ? variant->composed(&run) : variant->forward(&run));
+    result = y ? 0 : -1;
+    if (y) {
+        outcome->value = read_all(y);
+        outcome->size = tensor_numel(y);
+    }
+    Tensor *dy = y ? cotangent(y) : NULL;
+    if (y && y->needs_grad) result = tape_backward_from(y, dy);
+    tensor_free(dy);
+    outcome->count = run.count;
+    for (int i = 0; result == 0 && i < run.count; i++) {
+        if (!run.inputs[i]->needs_grad) continue;
+        outcome->sizes[i] = tensor_numel(run.inputs[i]);
+        if (!run.inputs[i]->has_grad)
+            result = error_int("input %d received no gradient", i);
+        else
+            outcome->gradients[i] = read_all(run.inputs[i]->grad);
+    }
+    finish(&run);
+    return result;
+}
+
+// ---- grad ---------------------------------------------------------------------------------------
+
+// sum(y * cotangent) of one forward run, with nothing recorded.
+static double weighted(const OpVariant *variant, CaseRun *run, const double *weights) {
+    Tensor *y = variant->forward(run);
+    if (!y) return NAN;
+    double *values = read_all(y), sum = 0;
+    int64_t count = tensor_numel(y);
+    for (int64_t i = 0; values && i < count; i++) sum += values[i] * weights[i];
+    free(values);
+    tape_reset();
+    return sum;
+}
+
+static double slope_at(const OpVariant *variant, CaseRun *run, double *element,
+                       const double *weights) {
+    double at = *element, step = GRAD_STEP * fmax(1, fabs(at));
+    *element = at + step;
+    double above = weighted(variant, run, weights), up = *element;
+    *element = at - step;
+    double below = weighted(variant, run, weights), down = *element;
+    *element = at;
+    return (above - below) / (up - down);
+}
+
+// || numeric - analytic || / || analytic || over at most GRAD_SAMPLES elements of one input.
+static double gradient_error(const OpVariant *variant, CaseRun *run, int input,
+                             const double *analytic, const double *weights) {
+    double *data = run->inputs[input]->data, difference = 0, size = 0;
+    int64_t count = tensor_numel(run->inputs[input]);
+    Rng rng = rng_stream(3, "gradient samples", (uint64_t)input, 0);
+    int64_t samples = count < GRAD_SAMPLES ? count : GRAD_SAMPLES;
+    for (int64_t s = 0; s < samples; s++) {
+        int64_t i = count <= GRAD_SAMPLES ? s : (int64_t)rng_below(&rng, (uint64_t)count);
+        double numeric = slope_at(variant, run, data + i, weights);
+        difference += (numeric - analytic[i]) * (numeric - analytic[i]);
+        size += analytic[i] * analytic[i];
+    }
+    if (size == 0) return sqrt(difference);
+    return sqrt(difference / size);
+}
+
+static void check_gradient(Session *session, const OpVariant *variant) {
+    Outcome outcome;
+    CaseRun run;
+    if (variant->no_grad_check) {
+        fprintf(session->json ? stderr : session->out, "skip %-16s grad      %s: %s\n", session->op,
+                variant->name, variant->no_grad_check);
+        return;
+    }
+    if (outcome_of(variant, cpu_reference_backend(), F64, false, &outcome) != 0 ||
+        !start(&run, variant, cpu_reference_backend(), F64)) {
+        report_error(session, "grad", variant->name);
+        outcome_free(&outcome);
+        return;
+    }
+    double worst = 0, *weights = NULL;
+    Tensor *y = variant->forward(&run), *dy = y ? cotangent(y) : NULL;
+    if (dy) weights = read_all(dy);
+    tensor_free(dy);
+    tape_reset();
+    for (int i = 0; weights && i < run.count; i++) {
+        if (!outcome.gradients[i]) continue;
+        double error = gradient_error(variant, &run, i, outcome.gradients[i], weights);
+        if (!(error <= worst)) worst = error;
+    }
+    report(session, "grad", variant->name, weights && worst <= GRAD_LIMIT, worst, GRAD_LIMIT, "");
+    free(weights);
+    outcome_free(&outcome);
+    finish(&run);
+}
+
+// ---- compare and composed -----------------------------------------------------------------------
+
+// Largest difference over the RMS of what is expected, value and gradients; NaN and infinities must
+// stand at the same places.
+static double worst_difference(const Outcome *got, const Outcome *expected) {
+    double worst = 0;
+    for (int i = -1; i < expected->count; i++) {
+        const double *a = i < 0 ? got->value : got->gradients[i];
+        const double *b = i < 0 ? expected->value : expected->gradients[i];
+        int64_t count = i < 0 ? expected->size : expected->sizes[i];
+        if (!b) continue;
+        if (!a) return INFINITY;
+        double scale = rms(b, count);
+        for (int64_t k = 0; k < count; k++) {
+            if (isnan(a[k]) || isnan(b[k])) return INFINITY;
+            double error = fabs(a[k] - b[k]) / (scale > 0 ? scale : 1);
+            if (error > worst) worst = error;
+        }
+    }
+    return worst;
+}
+
+static void check_compare(Session *session, const OpVariant *variant) {
+    Outcome expected, got;
+    if (outcome_of(variant, cpu_reference_backend(), F64, false, &expected) != 0) {
+        report_error(session, "compare", variant->name);
+        outcome_free(&expected);
+        return;
+    }
+    double terms = variant->terms ? variant->terms(variant->p) : 1;
+    double limit = 8 * (double)FLT_EPSILON * sqrt(terms);
+    const Backend *backends[] = {cpu_reference_backend(), cpu_backend()};
+    for (int b = variant->bench ? 1 : 0; b < 2; b++) {
+        cpu_damaged_blocks();
+        cpu_poison_memory(true);
+        int result = outcome_of(variant, backends[b], F32, false, &got);
+        cpu_poison_memory(false);
+        int64_t damaged = cpu_damaged_blocks();
+        const char *mode = b == 0 ? "reference" : "fast";
+        double error = result == 0 ? worst_difference(&got, &expected) : NAN;
+        if (result != 0)
+            report_error(session, mode, variant->name);
+        else
+            report(session, mode, variant->name, error <= limit && damaged == 0, error, limit,
+                   damaged ? "wrote behind the end of a block" : "");
+        outcome_free(&got);
+    }
+    outcome_free(&expected);
+}
+
+static void check_composed(Session *session, const OpVariant *variant) {
+    Outcome expected, got;
+    const Backend *backend = cpu_reference_backend();
+    int result = outcome_of(variant, backend, F64, true, &expected);
+    if (outcome_of(variant, backend, F64, false, &got) != 0) result = -1;
+    if (result != 0)
+        report_error(session, "composed", variant->name);
+    else {
+        double error = worst_difference(&got, &expected);
+        report(session, "composed", variant->name, error <= COMPOSED_LIMIT, error, COMPOSED_LIMIT,
+               "");
+    }
+    outcome_free(&expected);
+    outcome_free(&got);
+}
+
+// ---- known and reject ---------------------------------------------------------------------------
+
+int case_expect(const char *what, const Tensor *tensor, const double *expected, int64_t count,
+                double limit) {
+    if (!tensor) return -1;
+    if (tensor_numel(tensor) != count)
+        return error_int("%s: %s, expected %lld values", what, tensor_text(tensor),
+                         (long long)count);
+    double *values = read_all(tensor);
+    int result = values ? 0 : -1;
+    for (int64_t i = 0; result == 0 && i < count; i++)
+        if (!(fabs(values[i] - expected[i]) <= limit))
+            result = error_int("%s: value %lld is %.12g, expected %.12g", what, (long long)i,
+                               values[i], expected[i]);
+    free(values);
+    return result;
+}
+
+static void check_known(Session *session, const OpKnown *known) {
+    backend_use(cpu_reference_backend());
+    int result = known->check();
+    tape_record(false);
+    tape_reset();
+    if (result != 0)
+        report_error(session, "known", known->name);
+    else
+        report(session, "known", known->name, true, 0, 0, "");
+}
+
+static void check_reject(Session *session, const OpReject *reject) {
+    backend_use(cpu_reference_backend());
+    Tensor *result = reject->run();
+    tape_record(false);
+    tape_reset();
+    char detail[600] = "";
+    const char *message = error_take();
+    bool ok = !result && strstr(message, reject->message);
+    if (!ok)
+        snprintf(detail, sizeof detail, "expected a message with \"%s\", found \"%.300s\"",
+                 reject->message, result ? "no error" : message);
+    report(session, "reject", reject->name, ok, 0, 0, detail);
+}
+
+// ---- the list -----------------------------------------------------------------------------------
+
+static void check_case(Session *session, const OpCase *op) {
+    session->op = op->op;
+    for (int i = 0; i < op->variant_count; i++) {
+        const OpVariant *variant = &op->variants[i];
+        if (variant->bench) continue;
+        check_gradient(session, variant);
+        check_compare(session, variant);
+        if (variant->composed) check_composed(session, variant);
+    }
+    for (int i = 0; i < op->known_count; i++) check_known(session, &op->knowns[i]);
+    for (int i = 0; i < op->reject_count; i++) check_reject(session, &op->rejects[i]);
+}
+
+static bool is_wanted(const OpCase *op, const char *only) {
+    return !only || strcmp(op->op, only) == 0;
+}
+
+static bool is_known(const char *only) {
+    bool found = !only;
+    for (int i = 0; i < CASE_COUNT(cases); i++) found = found || is_wanted(cases[i], only);
+    if (!found) error_int("no op is called \"%s\"", only);
+    return found;
+}
+
+int op_cases_check(const char *only, bool json, FILE *out, int *ran) {
+    Session session = {.json = json, .out = out};
+    if (!is_known(only)) return -1;
+    for (int i = 0; i < CASE_COUNT(cases); i++)
+        if (is_wanted(cases[i], only)) check_case(&session, cases[i]);
+    *ran = session.ran;
+    return session.failed;
+}
+
+// ---- bench --------------------------------------------------------------------------------------
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static double tensors_bytes(Tensor *const *tensors, int count, const Tensor *more) {
+    double sum = (double)tensor_bytes(more);
+    for (int i = 0; i < count; i++)
+        if (tensors[i] != NONE) sum += (double)tensor_bytes(tensors[i]);
+    return sum;
+}
+
+// Best of several rounds (the machine may be shared): forward, backward seconds, bytes touched.
+static int time_variant(const OpVariant *variant, double seconds[2], double *bytes) {
+    CaseRun run;
+    seconds[0] = seconds[1] = INFINITY;
+    if (!start(&run, variant, cpu_backend(), F32)) return -1;
+    double begin = now();
+    for (int round = 0; round < 3 || (round < 50 && now() - begin < 0.6); round++) {
+        tape_record(true);
+        double t0 = now();
+        Tensor *y = tape_keep(variant->forward(&run));
+        double t1 = now();
+        if (!y) break;
+        *bytes = tensors_bytes(run.inputs, run.count, y);
+        Tensor *dy = cotangent(y);
+        double t2 = now();
+        if (y->needs_grad && tape_backward_from(y, dy) != 0) break;
+        double t3 = now();
+        tensor_free(dy);
+        tape_record(false);
+        tape_reset();
+        if (round == 0) continue; // first run makes primitives and touches pages
+        if (t1 - t0 < seconds[0]) seconds[0] = t1 - t0;
+        if (t3 - t2 < seconds[1]) seconds[1] = t3 - t2;
+    }
+    finish(&run);
+    return isfinite(seconds[0]) ? 0 : -1;
+}
+
+static void bench_variant(Session *session, const OpVariant *variant) {
+    double seconds[2], bytes = 0;
+    if (time_variant(variant, seconds, &bytes) != 0) {
+        report_error(session, "bench", variant->name);
+        return;
+    }
+    double flops = variant->flops ? variant->flops(variant->p) : 0;
+    session->ran++;
+    if (session->json)
+        fprintf(session->out,
+                "{\"case\": \"%s\", \"shape\": \"%s\", \"forward\": %.6g, \"backward\": %.6g, "
+                "\"gflops\": %.4g, \"gbps\": %.4g}\n",
+                session->op, variant->name, seconds[0], seconds[1], flops / seconds[0] / 1e9,
+                bytes / seconds[0] / 1e9);
+    else
+        fprintf(session->out,
+                "%-16s %-34s forward %9.3f ms  backward %9.3f ms  %7.1f GFLOP/s %6.1f GB/s\n",
+                session->op, variant->name, seconds[0] * 1e3, seconds[1] * 1e3,
+                flops / seconds[0] / 1e9, bytes / seconds[0] / 1e9);
+    fflush(session->out);
+}
+
+int op_cases_bench(const char *only, bool json, FILE *out) {
+    Session session = {.json = json, .out = out};
+    if (!is_known(only)) return -1;
+    for (int i = 0; i < CASE_COUNT(cases); i++) {
+        session.op = cases[i]->op;
+        for (int k = 0; is_wanted(cases[i], only) && k < cases[i]->variant_count; k++)
+            if (cases[i]->variants[k].bench) bench_variant(&session, &cases[i]->variants[k]);
+    }
+    return session.failed;
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+// The tape: gradients through shared tensors, views, scopes and recompute; what is freed when.
+#include "autograd/backend.h"
+#include "autograd/rng.h"
+#include "autograd/tape.h"
+#include "base/error.h"
+#include "cpu/cpu.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+
+static Tensor *leaf(double a, double b) {
+    Tensor *x = tensor_new(SHAPE(F64, 2));
+    tensor_write_double(x, (double[]){a, b});
+    x->needs_grad = true;
+    return x;
+}
+
+static double *grad_of(const Tensor *x) {
+    return x->grad->data;
+}
+
+static void use_reference(void) {
+    backend_use(cpu_reference_backend());
+}
+
+TestSuite(tape, .init = use_reference);
+
+Test(tape, a_chain_multiplies_its_slopes) {
+    Tensor *x = leaf(0.5, -1);
+    tape_record(true);
+    Tensor *y = op_affine(op_square(op_affine(x, 3, 1)), 2, 0); // 2 (3x + 1)^2
+    Tensor *dy = tensor_zeros(SHAPE(F64, 2));
+    tensor_fill(dy, 1);
+    cr_assert_eq(tape_backward_from(y, dy), 0);
+    cr_assert_float_eq(grad_of(x)[0], 12 * 2.5, 1e-12);
+    cr_assert_float_eq(grad_of(x)[1], 12 * -2.0, 1e-12);
+    cr_assert_eq(tape_length(), 0);
+    tape_reset();
+    tensor_free(dy), tensor_free(x);
+}
+
+Test(tape, gradients_of_two_steps_add_up_until_cleared) {
+    Tensor *x = leaf(2, 3), *one = tensor_new(SHAPE(F64, 2));
+    tensor_fill(one, 1);
+    for (int step = 1; step <= 2; step++) {
+        tape_record(true);
+        cr_assert_eq(tape_backward_from(op_square(x), one), 0);
+        tape_reset();
+        cr_assert_float_eq(grad_of(x)[0], 4.0 * step, 1e-12);
+    }
+    tensor_clear_grad(x);
+    tape_record(true);
+    cr_assert_eq(tape_backward_from(op_square(x), one), 0);
+    cr_assert_float_eq(grad_of(x)[1], 6.0, 1e-12);
+    tape_reset();
+    tensor_free(one), tensor_free(x);
+}
+
+Test(tape, a_view_passes_its_gradient_and_shares_memory) {
+    Tensor *x = leaf(2, 3);
+    tape_record(true);
+    Tensor *view = tape_view(op_square(x), DIMS(2, 1));
+    Tensor *y = tape_view(op_square(view), DIMS(2)), *one = tensor_new(SHAPE(F64, 2));
+    tensor_fill(one, 1);
+    cr_assert_eq(tape_backward_from(y, one), 0);
+    cr_assert_float_eq(grad_of(x)[0], 4 * 8.0, 1e-12); // d x^4
+    cr_assert_float_eq(grad_of(x)[1], 4 * 27.0, 1e-12);
+    tape_reset();
+    tensor_free(one), tensor_free(x);
+}
+
+Test(tape, nothing_is_recorded_without_recording_or_need) {
+    Tensor *x = leaf(1, 2);
+    Tensor *y = op_square(x);
+    cr_assert_not(y->needs_grad);
+    x->needs_grad = false;
+    tape_record(true);
+    cr_assert_not(op_square(x)->needs_grad);
+    cr_assert_eq(tape_length(), 0);
+    tape_reset();
+    tensor_free(x);
+}
+
+Test(tape, a_scope_frees_everything_but_its_result) {
+    Tensor *x = leaf(1, 2);
+    size_t before = backend_current()->stats().live;
+    Scope scope = scope_begin();
+    Tensor *y = scope_end(scope, op_square(op_square(op_affine(x, 2, 0))));
+    cr_assert_eq(backend_current()->stats().live - before, tensor_bytes(y));
+    cr_assert_float_eq(((double *)y->data)[1], 256, 1e-12);
+    tape_reset();
+    cr_assert_eq(backend_current()->stats().live, before);
+    tensor_free(x);
+}
+
+Test(tape, a_recorded_scope_keeps_only_what_rules_read) {
+    Tensor *x = leaf(1, 2);
+    tape_record(true);
+    size_t before = backend_current()->stats().live;
+    Scope scope = scope_begin();
+    // affine reads nothing back, square reads its input
+    Tensor *y = scope_end(scope, op_square(op_affine(op_affine(x, 2, 0), 2, 0)));
+    cr_assert_eq(backend_current()->stats().live - before, 2 * tensor_bytes(y));
+    Tensor *one = tensor_new(SHAPE(F64, 2));
+    tensor_fill(one, 1);
+    cr_assert_eq(tape_backward_from(y, one), 0);
+    cr_assert_float_eq(grad_of(x)[1], 2 * 16 * 2.0, 1e-12);
+    tape_reset();
+    tensor_free(one), tensor_free(x);
+}
+
+Test(tape, kept_results_survive_backward) {
+    Tensor *x = leaf(3, 4);
+    tape_record(true);
+    Tensor *middle = tape_keep(op_square(x)), *y = op_square(middle);
+    Tensor *one = tensor_new(SHAPE(F64, 2));
+    tensor_fill(one, 1);
+    cr_assert_eq(tape_backward_from(y, one), 0);
+    cr_assert_float_eq(((double *)middle->data)[0], 9, 1e-12);
+    tape_reset();
+    tensor_free(one), tensor_free(x);
+}
+
+static Tensor *weight; // a parameter used inside the recomputed function
+
+static Tensor *block(Tensor *const *inputs, void *context) {
+    int *runs = context;
+    ++*runs;
+    return op_square(op_square(op_affine(inputs[0], 0.5, 0))) ? op_square(weight) : NULL;
+}
+
+static Tensor *chain(Tensor *const *inputs, void *context) {
+    int *runs = context;
+    ++*runs;
+    return op_square(op_square(op_affine(inputs[0], 0.5, 0)));
+}
+
+Test(tape, recompute_gives_the_same_gradient_and_keeps_less) {
+    Tensor *x = leaf(3, -2), *one = tensor_new(SHAPE(F64, 2));
+    tensor_fill(one, 1);
+    int runs = 0;
+    tape_record(true);
+    size_t before = backend_current()->stats().live;
+    Tensor *y = recompute(chain, &x, 1, &runs);
+    cr_assert_eq(backend_current()->stats().live - before, tensor_bytes(y));
+    cr_assert_eq(tape_backward_from(y, one), 0);
+    cr_assert_eq(runs, 2);
+    cr_assert_float_eq(grad_of(x)[0], 4 * 27 / 16.0, 1e-12); // d (x/2)^4
+    cr_assert_float_eq(grad_of(x)[1], 4 * -8 / 16.0, 1e-12);
+    tape_reset();
+    tensor_free(one), tensor_free(x);
+}
+
+Test(tape, recompute_reaches_parameters_used_inside) {
+    Tensor *x = leaf(1, 1), *one = tensor_new(SHAPE(F64, 2));
+    weight = leaf(5, 6);
+    x->needs_grad = false;
+    tensor_fill(one, 1);
+    int runs = 0;
+    tape_record(true);
+    cr_assert_eq(tape_backward_from(recompute(block, &x, 1, &runs), one), 0);
+    cr_assert_float_eq(grad_of(weight)[1], 12, 1e-12);
+    tape_reset();
+    tensor_free(one), tensor_free(x), tensor_free(weight);
+}
+
+Test(tape, a_loss_of_several_values_is_refused) {
+    Tensor *x = leaf(1, 2);
+    tape_record(true);
+    cr_assert_eq(tape_backward(op_square(x)), -1);
+    cr_assert(strstr(error_take(), "not a single value"));
+    tape_reset();
+    tensor_free(x);
+}
+
+Test(tape, null_travels_and_the_first_message_stays) {
+    cr_assert_null(op_square(op_clamp(op_affine(NULL, 1, 0), 1, -1)));
+    error_take();
+    Tensor *x = leaf(1, 2);
+    cr_assert_null(op_square(op_clamp(x, 1, -1)));
+    cr_assert_str_eq(error_take(), "clamp: low 1 is above high -1");
+    tape_reset();
+    tensor_free(x);
+}
+
+Test(tape, the_plan_back_end_counts_memory_without_taking_it) {
+    backend_use(plan_backend());
+    plan_backend()->reset_stats();
+    size_t before = plan_backend()->stats().live;
+    Tensor *x = tensor_new(SHAPE(F32, 1024, 1024, 1024));
+    x->needs_grad = true;
+    tape_record(true);
+    Tensor *y = op_square(x);
+    cr_assert_eq(plan_backend()->stats().live - before, (size_t)8 << 30);
+    cr_assert_eq(tape_backward_from(y, y), 0);
+    tape_reset();
+    tensor_free(x);
+    cr_assert_eq(plan_backend()->stats().live, before);
+    cr_assert_geq(plan_backend()->stats().peak, (size_t)16 << 30);
+}
+
+Test(rng, streams_do_not_depend_on_order_and_differ_by_name_and_item) {
+    Rng a = rng_stream(1, "flip", 2, 3), b = rng_stream(1, "flip", 2, 3);
+    Rng c = rng_stream(1, "flip", 2, 4), d = rng_stream(1, "crop", 2, 3);
+    uint32_t first = rng_u32(&a);
+    rng_u32(&c);
+    cr_assert_eq(rng_u32(&b), first);
+    Rng e = rng_stream(1, "flip", 2, 4);
+    cr_assert_neq(rng_u32(&e), first);
+    cr_assert_neq(rng_u32(&d), first);
+}
+
+Test(rng, philox_agrees_with_its_published_vector) {
+    Rng zero = {.left = 0}; // counter 0, key 0: Random123 known answer
+    const uint32_t expected[4] = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
+    for (int i = 0; i < 4; i++) cr_assert_eq(rng_u32(&zero), expected[i]);
+}
+
+Test(rng, normals_have_mean_zero_and_deviation_one) {
+    Rng rng = rng_stream(5, "normal", 0, 0);
+    double sum = 0, squares = 0;
+    enum { COUNT = 100000 };
+    for (int i = 0; i < COUNT; i++) {
+        double x = rng_normal(&rng);
+        sum += x, squares += x * x;
+    }
+    cr_assert_lt(fabs(sum / COUNT), 0.015); // five standard errors
+    cr_assert_lt(fabs(squares / COUNT - 1), 0.025);
+}
