@@ -14,6 +14,11 @@
 
 enum { ALIGNMENT = 64, GUARD_BYTES = 64, GUARD_VALUE = 0xA5, CLASS_COUNT = 256 };
 #define HUGE_PAGE ((size_t)2 << 20)
+#ifdef P2S_SANITIZED
+enum { CACHING = 0 };
+#else
+enum { CACHING = 1 };
+#endif
 
 typedef struct FreeBlock {
     struct FreeBlock *next;
@@ -47,10 +52,6 @@ static void *from_system(size_t bytes) {
 }
 
 static void *take(size_t bytes) {
-#ifdef P2S_SANITIZED
-    stats.held += bytes;
-    return from_system(bytes ? bytes : 1);
-#else
     size_t size;
     int class = class_of(bytes, &size);
     if (class >= CLASS_COUNT) return NULL;
@@ -59,23 +60,23 @@ static void *take(size_t bytes) {
         lists[class] = block->next;
         return block;
     }
+    if (!CACHING) size = bytes; // exact, so that a sanitizer sees one byte too many
     void *memory = from_system(size);
     if (memory) stats.held += size;
     return memory;
-#endif
 }
 
 static void give(void *memory, size_t bytes) {
-#ifdef P2S_SANITIZED
-    stats.held -= bytes;
-    free(memory);
-#else
     size_t size;
-    FreeBlock *block = memory;
     int class = class_of(bytes, &size);
+    if (!CACHING) {
+        stats.held -= bytes;
+        free(memory);
+        return;
+    }
+    FreeBlock *block = memory;
     block->next = lists[class];
     lists[class] = block;
-#endif
 }
 
 void *memory_alloc(size_t bytes) {
