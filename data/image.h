@@ -16,8 +16,12 @@ typedef struct {
     int32_t *ids; // [H, W], owned; what a value means is said by who made the map
 } LabelMap;
 
-// A zeroed image or map; NULL pixels and an error when out of memory or when a side is not in
-// 1..65535. Free with image_free / label_map_free, which take zeroed structs too.
+// No image or map of more pixels is made or read: a file's header alone must not claim gigabytes.
+#define IMAGE_MAX_PIXELS (INT64_C(1) << 28)
+
+// A zeroed image or map; NULL pixels and an error when out of memory, when a side is not in
+// 1..65535 or when there would be more than IMAGE_MAX_PIXELS. Free with image_free /
+// label_map_free, which take zeroed structs too.
 int image_new(Image *image, int width, int height, int channels);
 int label_map_new(LabelMap *map, int width, int height);
 void image_free(Image *image);
@@ -26,7 +30,7 @@ void label_map_free(LabelMap *map);
 // Reads a JPEG or PNG file (by content, not by name) as 8-bit RGB: grey is replicated, alpha is
 // dropped, palettes are expanded, 16 bit keeps the high byte. libjpeg-turbo's defaults (accurate
 // integer IDCT, fancy upsampling); EXIF orientation is not applied. A truncated or damaged file is
-// an error that names it; so is one larger than 65535 pixels on a side.
+// an error that names it; so is one beyond the sizes of image_new. CMYK JPEG is not supported.
 int image_read(const char *path, Image *image);
 
 // Reads a PNG as raw labels: palette indices without expansion, grey samples of 1, 2, 4, 8 or 16
