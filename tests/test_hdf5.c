@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+// HDF5: the original sample files value by value, and files that are cut, wrong or hostile.
+#include "data/hdf5.h"
+#include "tests/sample_data.h"
+
+#include <hdf5.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <zlib.h>
+
+static const char *const instances_file =
+    "Hypersim/ai_001_001/images/scene_cam_00_geometry_hdf5/frame.0000.semantic_instance.hdf5";
+static const char *const depth_file =
+    "Hypersim/ai_037_002/images/scene_cam_00_geometry_hdf5/frame.0000.depth_meters.hdf5";
+
+static unsigned crc_of(const int32_t *values, size_t count, size_t bytes) {
+    uLong crc = crc32(0, NULL, 0);
+    for (size_t i = 0; i < count; i++) {
+        const int64_t wide = values[i];
+        uint8_t little[8];
+        for (size_t b = 0; b < bytes; b++) little[b] = (uint8_t)((uint64_t)wide >> (8 * b));
+        crc = crc32(crc, little, (uInt)bytes);
+    }
+    return (unsigned)crc;
+}
+
+Test(hdf5, every_integer_sample_has_the_listed_values) {
+    SAMPLE_ROOT(root);
+    FILE *manifest = fopen(in_folder(root.text, "MANIFEST.tsv").text, "r");
+    cr_assert_not_null(manifest);
+    char line[1024], name[256], crc[32];
+    int count = 0;
+    while (fgets(line, sizeof line, manifest)) {
+        int bits, rows, columns, width, height;
+        if (sscanf(line,
+                   "%255[^\t]\t%*[^\t]\t%*[^\t]\t%*[^\t]\t%*[^\t]\t%*[^\t]\t%31[^\t]\t"
+                   "hdf5 int%d %dx%d",
+                   name, crc, &bits, &rows, &columns) != 5)
+            continue;
+        int32_t *values;
+        cr_assert_eq(
+            hdf5_read_i32(in_folder(root.text, name).text, "dataset", &width, &height, &values), 0,
+            "%s", error_message());
+        cr_expect_eq(width, columns);
+        cr_expect_eq(height, rows);
+        cr_expect_eq(crc_of(values, (size_t)rows * (size_t)columns, (size_t)bits / 8),
+                     strtoul(crc, NULL, 16), "%s", name);
+        free(values);
+        count++;
+    }
+    fclose(manifest);
+    cr_expect_eq(count, 34);
+}
+
+Test(hdf5, half_floats_of_the_original_depth_file_sum_as_published) {
+    SAMPLE_ROOT(root);
+    int width, height;
+    double *values, sum = 0;
+    cr_assert_eq(
+        hdf5_read_f64(in_folder(root.text, depth_file).text, "dataset", &width, &height, &values),
+        0, "%s", error_message());
+    cr_assert_eq(width, 1024);
+    cr_assert_eq(height, 768);
+    for (int i = 0; i < width * height; i++) sum += values[i];
+    cr_expect_eq(sum, 4685919.486328125, "%.9f", sum);
+    cr_expect_eq(values[0], 6.29296875);
+    cr_expect_eq(values[300 * 1024 + 500], 8.046875);
+    free(values);
+}
+
+Test(hdf5, floats_three_dimensions_and_unknown_names_are_errors) {
+    SAMPLE_ROOT(root);
+    int width, height;
+    int32_t *values;
+    cr_expect_eq(
+        hdf5_read_i32(in_folder(root.text, depth_file).text, "dataset", &width, &height, &values),
+        -1);
+    cr_expect_null(values);
+    expect_error("not of integers");
+    double *reals;
+    const Path camera = in_folder(
+        root.text, "Hypersim/ai_037_002/_detail/cam_00/camera_keyframe_orientations.hdf5");
+    cr_expect_eq(hdf5_read_f64(camera.text, "dataset", &width, &height, &reals), -1);
+    expect_error("3 dimensions");
+    cr_expect_eq(hdf5_read_f64(camera.text, "depth", &width, &height, &reals), -1);
+    expect_error("\"depth\"");
+}
+
+static void expect_unreadable(const char *path, const char *part) {
+    int width, height;
+    int32_t *values;
+    cr_expect_eq(hdf5_read_i32(path, "dataset", &width, &height, &values), -1);
+    cr_expect_null(values);
+    expect_error(part);
+}
+
+Test(hdf5, a_cut_file_is_an_error_that_names_it) {
+    SAMPLE_ROOT(root);
+    const Path folder = scratch_make(), path = in_folder(folder.text, "cut.hdf5");
+    size_t size;
+    char *bytes = file_read(in_folder(root.text, instances_file).text, 1 << 20, &size);
+    cr_assert_not_null(bytes);
+    for (size_t length = 0; length < size; length += length < 3000 ? 61 : 997) {
+        write_bytes(path.text, bytes, length);
+        expect_unreadable(path.text, "cut.hdf5");
+    }
+    free(bytes);
+    folder_remove(folder.text);
+}
+
+Test(hdf5, missing_and_foreign_files_are_errors_without_noise_on_stderr) {
+    const Path folder = scratch_make(), path = in_folder(folder.text, "text.hdf5");
+    write_bytes(path.text, "hello", 5);
+    const Path noise = in_folder(folder.text, "stderr");
+    cr_assert_not_null(freopen(noise.text, "w", stderr));
+    expect_unreadable(path.text, "text.hdf5");
+    expect_unreadable(in_folder(folder.text, "none.hdf5").text, "none.hdf5");
+    fflush(stderr);
+    cr_expect_eq(file_size(noise.text), 0);
+    folder_remove(folder.text);
+}
+
+// A file with one dataset of 64-bit integers.
+static void make_file(const char *path, int rank, const hsize_t *shape, const int64_t *values) {
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t space = H5Screate_simple(rank, shape, NULL);
+    const hid_t set =
+        H5Dcreate2(file, "dataset", H5T_STD_I64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    cr_assert(set >= 0);
+    if (values)
+        cr_assert(H5Dwrite(set, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+    H5Dclose(set);
+    H5Sclose(space);
+    H5Fclose(file);
+}
+
+Test(hdf5, values_beyond_32_bit_are_errors_not_clamped) {
+    const Path folder = scratch_make(), path = in_folder(folder.text, "wide.hdf5");
+    int64_t values[6] = {1, 2, INT32_MAX, INT32_MIN, 5, 6};
+    make_file(path.text, 2, (const hsize_t[]){2, 3}, values);
+    int width, height;
+    int32_t *read;
+    cr_assert_eq(hdf5_read_i32(path.text, "dataset", &width, &height, &read), 0, "%s",
+                 error_message());
+    cr_expect_eq(width, 3);
+    cr_expect_eq(height, 2);
+    for (int i = 0; i < 6; i++) cr_expect_eq(read[i], values[i]);
+    free(read);
+    values[4] = INT64_C(1) << 31;
+    make_file(path.text, 2, (const hsize_t[]){2, 3}, values);
+    expect_unreadable(path.text, "2147483648 at element 4");
+    folder_remove(folder.text);
+}
+
+Test(hdf5, shapes_out_of_range_are_errors) {
+    const Path folder = scratch_make(), path = in_folder(folder.text, "shape.hdf5");
+    make_file(path.text, 1, (const hsize_t[]){4}, NULL);
+    expect_unreadable(path.text, "1 dimensions");
+    make_file(path.text, 2, (const hsize_t[]){1, 65536}, NULL);
+    expect_unreadable(path.text, "65536");
+    make_file(path.text, 2, (const hsize_t[]){0, 4}, NULL);
+    expect_unreadable(path.text, "is 0");
+    make_file(path.text, 2, (const hsize_t[]){65535, 65535}, NULL);
+    expect_unreadable(path.text, "more than");
+    folder_remove(folder.text);
+}
+
+static void *read_many(void *path) {
+    for (int i = 0; i < 10; i++) {
+        int width, height;
+        int32_t *values;
+        if (hdf5_read_i32(path, "dataset", &width, &height, &values)) return path;
+        const bool right = width == 1024 && height == 768 && values[0] == -1;
+        free(values);
+        if (!right) return path;
+    }
+    return NULL;
+}
+
+Test(hdf5, threads_may_read_at_the_same_time) {
+    SAMPLE_ROOT(root);
+    Path path = in_folder(root.text, instances_file);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, read_many, path.text), 0);
+    for (int i = 0; i < 4; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        cr_expect_null(failed);
+    }
+}
