@@ -111,6 +111,7 @@ static int read_entry(Reader *reader, const char *prefix) {
         return error_int("%s: expected a key", origin(reader));
     const char *key = scalar(reader);
     if (!key) return -1;
+    if (key[0] == '\0') return error_int("%s: expected a key, found none", origin(reader));
     if (strlen(prefix) + strlen(key) > NAME_MAX_LENGTH)
         return error_int("%s: a key of more than %d letters", origin(reader), NAME_MAX_LENGTH);
     char *name = text_format("%s%s%s", prefix, *prefix ? "." : "", key);

@@ -59,10 +59,10 @@ typedef struct {
 } DatasetType;
 
 // A row here, and a file data/<name>.c that defines `const DatasetType dataset_<name>`.
-#define DATASET_LIST(SET)                                                                          \
-    SET(hypersim)                                                                                  \
-    SET(coco)                                                                                      \
-    SET(folder)                                                                                    \
+#define DATASET_LIST(SET) \
+    SET(hypersim)         \
+    SET(coco)             \
+    SET(folder)           \
     SET(scenes)
 
 // Opens a set by the name of its type; an unknown name is an error that lists the known ones.

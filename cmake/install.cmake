@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+# `cmake --install`: the program, libp2s.a, the headers below include/p2s, and p2s.pc, which names
+# what the static library needs.
+include(GNUInstallDirs)
+install(TARGETS libp2s ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET p2s)
+  install(TARGETS p2s RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(DIRECTORY base autograd cpu cuda nn data train eval
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/p2s
+  FILES_MATCHING PATTERN "*.h" PATTERN "*_private.h" EXCLUDE)
+
+set(P2S_PC_LIBS)
+if(P2S_ONEDNN)
+  string(APPEND P2S_PC_LIBS " ${DNNL_LIBRARY}")
+endif()
+if(P2S_OPENMP)
+  string(APPEND P2S_PC_LIBS " ${OpenMP_C_FLAGS}")
+endif()
+# Relative to the file itself, so that an installation may be moved.
+file(RELATIVE_PATH P2S_PC_INCLUDE ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig
+  ${CMAKE_INSTALL_FULL_INCLUDEDIR}/p2s)
+configure_file(cmake/p2s.pc.in p2s.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/p2s.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
