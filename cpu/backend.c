@@ -91,6 +91,7 @@ static int cpu_add_to(Tensor *to, const Tensor *from) {
 }
 
 static const Backend reference = {.name = "cpu-reference",
+                                  .host_memory = true,
                                   .alloc = memory_alloc,
                                   .free = memory_free,
                                   .write = cpu_copy,
