@@ -137,11 +137,26 @@ static int set_list(const ConfigKey *key, void *config, const char *text) {
     }
 }
 
-static int set_text(const ConfigKey *key, void *config, const char *text) {
+// Whether the UTF-8 sequence here is a control character, a line break or a mark that YAML does not
+// keep as it is: below U+0020, U+007F..9F, U+2028/9, U+FEFF, U+FFFE/F.
+static bool unprintable(const char *c) {
+    if ((unsigned char)c[0] < ' ' || c[0] == 127) return true;
+    if (c[0] == '\xC2') return (unsigned char)c[1] < 0xA0;
+    return text_starts_with(c, "\xE2\x80\xA8") || text_starts_with(c, "\xE2\x80\xA9") ||
+           text_starts_with(c, "\xEF\xBB\xBF") || text_starts_with(c, "\xEF\xBF\xBE") ||
+           text_starts_with(c, "\xEF\xBF\xBF");
+}
+
+int config_check_text(const char *text) {
     if (!text_is_utf8(text)) return error_int("found bytes that are not UTF-8 text");
     for (const char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 127)
-            return error_int("found a control character (byte %d)", *c);
+        if (unprintable(c))
+            return error_int("found a control character (byte %d)", (unsigned char)*c);
+    return 0;
+}
+
+static int set_text(const ConfigKey *key, void *config, const char *text) {
+    if (config_check_text(text)) return -1;
     return key->type == CONFIG_LIST ? set_list(key, config, text)
                                     : config_set_scalar(key, config, text);
 }

@@ -14,6 +14,9 @@ bool config_is_section(const ConfigTable *table, const char *name);
 // Sets a key that is no LIST from its text; errors are without origin and key.
 int config_set_scalar(const ConfigKey *key, void *config, const char *value);
 
+// Fails unless the text is UTF-8 without control characters, which a written file could not hold.
+int config_check_text(const char *text);
+
 // Empties a LIST; appends one item to it.
 void config_list_clear(const ConfigKey *key, void *config);
 int config_list_add(const ConfigKey *key, void *config, const char *item, size_t length);

@@ -37,14 +37,14 @@ static int next(Reader *reader) {
                      problem);
 }
 
-// The text of the current scalar, which must not hold a NUL or another control character.
+// The text of the current scalar.
 static const char *scalar(Reader *reader) {
     const char *text = (const char *)reader->event.data.scalar.value;
-    for (size_t i = 0; i < reader->event.data.scalar.length; i++)
-        if ((unsigned char)text[i] < ' ' || text[i] == 127)
-            return error_null("%s: found a control character (byte %d) in a value", origin(reader),
-                              text[i]);
-    return text;
+    if (strlen(text) != reader->event.data.scalar.length)
+        return error_null("%s: found a control character (byte 0)", origin(reader));
+    if (config_check_text(text) == 0) return text;
+    error_context("%s", origin(reader));
+    return NULL;
 }
 
 static const ConfigKey *find_once(Reader *reader, const char *name) {

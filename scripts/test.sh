@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: MIT
 # Sets up, builds and runs every test and check. Ends with "N passed, N failed, N skipped"; each
 # check, test function and op case counts as one. Exit code 1 when one failed.
-#   P2S_DATA   folder of the sample data (default ../shared/data beside the clone)
-#   P2S_JOBS   jobs of the build (default: number of processors)
+#   P2S_DATA      folder of the sample data (default ../shared/data beside the clone)
+#   P2S_JOBS      jobs of the build (default: number of processors)
+#   P2S_PRESETS   builds to test (default "release debug tsan"; debug-clang is another)
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 root=$PWD
 logs=$root/build/logs
 jobs=${P2S_JOBS:-$(nproc)}
+read -r -a presets <<<"${P2S_PRESETS:-release debug tsan}"
 mkdir -p "$logs"
 passed=0 failed=0 skipped=0
 failures=()
@@ -76,6 +78,15 @@ op_cases() {
     fi
 }
 
+# LLVM's OpenMP is not instrumented; its tool library tells TSan where threads meet.
+tsan_cases() {
+    local archer
+    archer=$(dirname "$(realpath "$(clang -print-file-name=libomp.so)")")/libarcher.so
+    [ -f "$archer" ] && export OMP_TOOL_LIBRARIES=$archer
+    export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1
+    op_cases tsan
+}
+
 build() {
     cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs" -- -k 0
 }
@@ -99,29 +110,26 @@ install_and_use() {
 started=$SECONDS
 scripts/setup.sh || exit 1
 printf '%-28s ok      %4d s\n' "set-up" $((SECONDS - started))
-built=" "
-for preset in release debug tsan; do
-    check "build $preset" build $preset && built+="$preset "
+built=()
+for preset in "${presets[@]}"; do
+    check "build $preset" build "$preset" && built+=("$preset")
 done
 tested=$SECONDS
 check "include directions" scripts/check_includes.sh
 check "format" scripts/check_format.sh
 # Teams of threads that wait without spinning: several programs share the processors.
 export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
-is_built() { [[ $built == *" $1 "* ]]; }
-if is_built release; then
-    tests release
-    op_cases release
-    check "install and use" install_and_use
-fi
-if is_built debug; then tests debug; fi
-if is_built tsan; then
-    # LLVM's OpenMP is not instrumented; its tool library tells TSan where threads meet.
-    archer=$(dirname "$(realpath "$(clang -print-file-name=libomp.so)")")/libarcher.so
-    [ -f "$archer" ] && export OMP_TOOL_LIBRARIES=$archer
-    export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1
-    op_cases tsan
-fi
+for preset in "${built[@]}"; do
+    case $preset in
+    release)
+        tests release
+        op_cases release
+        check "install and use" install_and_use
+        ;;
+    tsan) tsan_cases ;;
+    *) tests "$preset" ;;
+    esac
+done
 for failure in "${failures[@]}"; do echo "failed: $failure"; done
 printf 'set-up and build %d s, tests %d s\n' $((tested - started)) $((SECONDS - tested))
 echo "$passed passed, $failed failed, $skipped skipped"

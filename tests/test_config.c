@@ -3,6 +3,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/text.h"
 
 #include <criterion/criterion.h>
@@ -139,7 +140,8 @@ Test(config, broken_yaml_is_an_error_with_its_line) {
     refused("- a\n", "expected \"key: value\" lines");
     refused("seed: 1\n---\nseed: 2\n", "a second document");
     refused("run: &a x\ntrain.schedule: *a\n", "aliases are not supported");
-    refused("run: \"a\\0b\"\n", "control character");
+    refused("run: \"a\\0b\"\n", ":1: found a control character (byte 0)");
+    refused("run: \"a\\x85\"\n", ":1: found a control character");
     refused("? [a, b]\n: 1\n", "expected a key");
     refused("run: \xff\xfe\n", "not YAML");
 }
@@ -152,6 +154,22 @@ Test(config, deep_nesting_is_refused) {
     for (int i = 0; i < 300; i++) strcpy(yaml + 4 * i, "{a: ");
     refused(yaml, "a key of more than");
     refused("{\"\": {\"\": 1}}", "expected a key");
+}
+
+Test(config, every_failed_allocation_is_reported) {
+    const char *yaml = "run: x\ndata: {sets: [a, b]}\ntrain.lr: 1\n";
+    cr_assert_eq(file_write(path, yaml, strlen(yaml)), 0);
+    int failures = 0;
+    for (int64_t n = 1; n < 1000; n++) {
+        memory_fail_at(n);
+        int result = config_read(&table, &config, path);
+        memory_fail_at(0);
+        if (result == 0) break;
+        cr_assert(strstr(error_take(), "out of memory"));
+        failures++;
+    }
+    cr_assert(failures > 5 && failures < 100, "%d", failures);
+    cr_assert_eq(config.sets.count, 2);
 }
 
 Test(config, a_missing_file_is_named) {
@@ -171,6 +189,8 @@ Test(config, overrides_set_keys_and_the_last_one_wins) {
     override_refused("train.lr=7", "train.lr: found 7, expected a number in (0, 1]");
     override_refused("data.sets=a,,b", "found the item \"\"");
     override_refused("run=\xff", "not UTF-8");
+    override_refused("run=a\nb", "control character (byte 10)");
+    override_refused("run=a\xe2\x80\xa8", "control character");
 }
 
 Test(config, the_written_file_reads_back_to_the_same_values) {
