@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Checks which folder includes which: the arrows point one way, and what is above the back ends does
-# not even name a device. Prints each offence as FILE:LINE; exit code 1 when there is one.
+# Checks which folder includes which: the arrows point one way, what is above the back ends does not
+# even name a device, and every header compiles by itself. Prints each offence; exit code 1 when
+# there is one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -48,8 +49,15 @@ for folder in nn data eval; do
     while read -r found; do report "$found: $folder/ must not name a device"; done \
         < <(sources $folder | xargs -r grep -nHiowE 'cpu|cuda|gpu' || true)
 done
+for folder in base autograd cpu cuda nn data eval train; do
+    while read -r header; do
+        printf '#include "%s"\n' "$header" |
+            ${CC:-cc} -std=c11 -D_POSIX_C_SOURCE=200809L -I. -fsyntax-only -x c - 2>/dev/null ||
+            report "$header: does not compile by itself"
+    done < <(sources $folder | grep '\.h$' || true)
+done
 if [ $offences -ne 0 ]; then
     echo "check_includes: $offences offences"
     exit 1
 fi
-echo "check_includes: all arrows point the right way"
+echo "check_includes: all arrows point the right way, all headers stand alone"
