@@ -36,11 +36,11 @@ static int64_t parabola(const Envelope *e, int64_t x, int32_t site) {
     return (x - site) * (x - site) + g * g;
 }
 
-// The last x at which site a is not worse than site b > a, never below -1.
+// The last x at which site a is not worse than site b > a; a is not worse at some x >= 0.
 static int64_t last_of(const Envelope *e, int32_t a, int32_t b) {
     int64_t ga = e->height[a], gb = e->height[b];
     int64_t twice = (int64_t)b * b - (int64_t)a * a + gb * gb - ga * ga;
-    return twice < 0 ? -1 : twice / (2 * (int64_t)(b - a));
+    return twice / (2 * (int64_t)(b - a));
 }
 
 static void row_distances(Envelope *e, int width, int32_t *row) {

@@ -91,6 +91,16 @@ Test(figure, mask_is_tinted_inside_and_solid_on_its_outline) {
     image_free(&image);
 }
 
+Test(figure, mask_that_fills_the_image_has_no_outline) {
+    // Zeros before and after the mask: a look over the border would find an edge.
+    uint8_t around[3 * 36] = {0};
+    memset(around + 36, 1, 36);
+    Image image = canvas(6, 6);
+    figure_mask(&image, around + 36, (Color){200, 100, 50}, 0.5);
+    cr_expect_eq(count_of(&image, (Color){100, 50, 25}), 36);
+    image_free(&image);
+}
+
 Test(figure, point_is_a_disc_with_a_rim) {
     Image image = canvas(11, 11);
     figure_fill(&image, 0, 0, 11, 11, white);

@@ -101,6 +101,19 @@ Test(iou, bootstrap_weighs_images_by_their_instances) {
     cr_expect_float_eq(interval[1], 1, 1e-12);
 }
 
+Test(iou, bootstrap_quantiles_are_interpolated) {
+    // Of two draws' means the first is known from a bootstrap of one draw.
+    double values[VALUES], one[2], two[2];
+    uint32_t images[VALUES];
+    clustered(values, images);
+    cr_assert_eq(bootstrap_interval(values, images, VALUES, IMAGES, 1, 1, one), 0);
+    cr_assert_eq(bootstrap_interval(values, images, VALUES, IMAGES, 2, 1, two), 0);
+    double range = (two[1] - two[0]) / 0.95;
+    double low = two[0] - 0.025 * range, high = two[1] + 0.025 * range;
+    cr_expect(range > 1e-6 && one[0] == one[1]);
+    cr_expect(fabs(one[0] - low) < 1e-12 || fabs(one[0] - high) < 1e-12);
+}
+
 Test(iou, bootstrap_of_one_image_is_its_mean_and_of_none_an_error) {
     const double values[2] = {0.25, 0.75};
     const uint32_t images[2] = {0, 0};
@@ -153,6 +166,17 @@ Test(iou, trivial_flood_stops_at_colours_and_gaps) {
     input = (TrivialInput){&image, points, 2, NULL};
     cr_assert_eq(trivial_predict(TRIVIAL_flood, &input, &options, mask), 0);
     for (int i = 0; i < SIDE * SIDE; i++) cr_assert_eq(mask[i], i % SIDE < SIDE / 2);
+}
+
+Test(iou, trivial_flood_tolerance_is_a_distance_in_rgb) {
+    // From the middle: 18,24,0 is 30 levels away, 19,24,0 a little more.
+    uint8_t pixels[9] = {18, 24, 0, 0, 0, 0, 19, 24, 0}, mask[3];
+    Image image = {3, 1, 3, pixels};
+    PixelPoint point = {1, 0};
+    TrivialInput input = {&image, &point, 1, NULL};
+    TrivialOptions options = trivial_options();
+    cr_assert_eq(trivial_predict(TRIVIAL_flood, &input, &options, mask), 0);
+    cr_expect(mask[0] == 1 && mask[1] == 1 && mask[2] == 0);
 }
 
 Test(iou, trivial_color_whole_and_oracle_are_what_they_say) {
