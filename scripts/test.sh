@@ -48,7 +48,7 @@ check() {
     fi
 }
 
-# The Criterion programs of a build.
+# The test programs of a build.
 tests() {
     stage "tests $1" ctest --test-dir "build/$1" -V --timeout 300
     local code=$? counts
@@ -79,11 +79,12 @@ op_cases() {
 }
 
 # LLVM's OpenMP is not instrumented; its tool library tells TSan where threads meet.
-tsan_cases() {
+tsan() {
     local archer
     archer=$(dirname "$(realpath "$(clang -print-file-name=libomp.so)")")/libarcher.so
     [ -f "$archer" ] && export OMP_TOOL_LIBRARIES=$archer
     export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1
+    tests tsan
     op_cases tsan
 }
 
@@ -126,7 +127,7 @@ for preset in "${built[@]}"; do
         op_cases release
         check "install and use" install_and_use
         ;;
-    tsan) tsan_cases ;;
+    tsan) tsan ;;
     *) tests "$preset" ;;
     esac
 done
