@@ -53,3 +53,19 @@ bool front_dtype(const char *op, const char *what, const Tensor *tensor, Dtype d
     error_null("%s: %s %s must be of type %s", op, what, tensor_text(tensor), dtype_name(dtype));
     return false;
 }
+
+bool front_shape(const char *op, const char *what, const Tensor *tensor, int ndim,
+                 const int64_t *shape) {
+    Tensor expected = {.ndim = ndim, .dtype = tensor->dtype};
+    for (int i = 0; i < ndim; i++) expected.shape[i] = shape[i];
+    if (tensor_same_shape(tensor, &expected)) return true;
+    error_null("%s: %s is %s, expected %s", op, what, tensor_text(tensor), tensor_text(&expected));
+    return false;
+}
+
+bool front_real(const char *op, const char *what, const Tensor *tensor) {
+    if (tensor->dtype == F32 || tensor->dtype == F64) return true;
+    error_null("%s: %s %s must be of type %s or %s", op, what, tensor_text(tensor), dtype_name(F32),
+               dtype_name(F64));
+    return false;
+}

@@ -24,8 +24,12 @@ extern "C" {
 #endif
 
 // clang-format off
-#define OP_LIST(OP)          \
-    OP(unary,           1, 1)
+#define OP_LIST(OP)           \
+    OP(unary,           1, 1) \
+    OP(conv2d,          4, 1) \
+    OP(linear,          4, 1) \
+    OP(matmul,          2, 1) \
+    OP(attention,       4, 2)
 
 // ---- elementwise ---------------------------------------------------------------------------------
 typedef enum { UNARY_SILU, UNARY_GELU, UNARY_QUICK_GELU, UNARY_EXP, UNARY_SQUARE, UNARY_CLAMP, UNARY_AFFINE } UnaryKind;
@@ -126,9 +130,10 @@ Tensor *op_matmul(Tensor *left, Tensor *right, bool transpose_left, bool transpo
 
 // Multi-head attention. q [N,T,D], k and v [N,S,D], heads contiguous slices of D; key_mask [N,S] of
 // 0 and 1 or NONE: (1 - mask) * -10000 is added to the logits. causal: key s is seen by query t
-// only if s <= t (S == T) -> y [N,T,D] = softmax(scale q k') v. O(T) memory: saves q, k, v, y and
-// the log-sum-exp of the rows, lse [N,heads,T]. No gradient for key_mask. Fails unless heads
-// divides D.
+// only if s <= t (S == T) -> y [N,T,D] = softmax(scale q k') v. O(T) memory: saves q, k, v, y,
+// key_mask and lse [N,heads,T], the log-sum-exp of each row's logits after its largest mask term (0
+// or -10000) is taken off, so that fully masked rows keep their digits. No gradient for key_mask.
+// Fails unless heads divides D.
 Tensor *op_attention(Tensor *q, Tensor *k, Tensor *v, Tensor *key_mask, int heads, double scale,
                      bool causal);
 

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// Front of conv2d. See ops.h.
+#include "autograd/front.h"
+
+static bool options_are_valid(const Conv2dOptions *options) {
+    if (options->stride < 1) {
+        error_null("conv2d: stride %d is below 1", options->stride);
+        return false;
+    }
+    if (options->pad_top < 0 || options->pad_left < 0 || options->pad_bottom < 0 ||
+        options->pad_right < 0) {
+        error_null("conv2d: padding %d %d %d %d (top, left, bottom, right) is negative",
+                   options->pad_top, options->pad_left, options->pad_bottom, options->pad_right);
+        return false;
+    }
+    return true;
+}
+
+// Sides of the result; false with an error when it would be empty.
+static bool result_shape(const conv2d_args *args, int64_t shape[4]) {
+    const Tensor *x = args->x, *weight = args->weight;
+    const Conv2dOptions *options = &args->options;
+    int64_t scale = options->upsample2x ? 2 : 1;
+    int64_t height = scale * x->shape[1] + options->pad_top + options->pad_bottom;
+    int64_t width = scale * x->shape[2] + options->pad_left + options->pad_right;
+    if (height < weight->shape[1] || width < weight->shape[2]) {
+        error_null("conv2d: x %s with its padding is %lld x %lld, smaller than weight %s",
+                   tensor_text(x), (long long)height, (long long)width, tensor_text(weight));
+        return false;
+    }
+    shape[0] = x->shape[0];
+    shape[1] = (height - weight->shape[1]) / options->stride + 1;
+    shape[2] = (width - weight->shape[2]) / options->stride + 1;
+    shape[3] = weight->shape[0];
+    return true;
+}
+
+static bool sides_are_positive(const Tensor *tensor) {
+    if (tensor_numel(tensor) > 0) return true;
+    error_null("conv2d: %s is empty", tensor_text(tensor));
+    return false;
+}
+
+Tensor *op_conv2d(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual,
+                  Conv2dOptions options) {
+    conv2d_args args = {
+        .x = x, .weight = weight, .bias = bias, .residual = residual, .options = options};
+    int64_t shape[4];
+    if (!front_inputs(OP_conv2d, &args) || !options_are_valid(&options)) return NULL;
+    if (!front_ndim("conv2d", "x", x, 4) || !front_ndim("conv2d", "weight", weight, 4) ||
+        !front_real("conv2d", "x", x) || !front_dtype("conv2d", "weight", weight, x->dtype) ||
+        !sides_are_positive(x) || !sides_are_positive(weight))
+        return NULL;
+    if (x->shape[3] != weight->shape[3])
+        return error_null("conv2d: x %s has %lld channels, weight %s expects %lld", tensor_text(x),
+                          (long long)x->shape[3], tensor_text(weight), (long long)weight->shape[3]);
+    if (!result_shape(&args, shape)) return NULL;
+    if (!is_none(bias) && (!front_vector("conv2d", "bias", bias, shape[3]) ||
+                           !front_dtype("conv2d", "bias", bias, x->dtype)))
+        return NULL;
+    if (!is_none(residual) && (!front_shape("conv2d", "residual", residual, 4, shape) ||
+                               !front_dtype("conv2d", "residual", residual, x->dtype)))
+        return NULL;
+    args.y = tape_result(x->dtype, 4, shape);
+    return RUN(conv2d, args);
+}
+
+unsigned conv2d_saves(const conv2d_args *args) {
+    return save_if(needs_grad(args->weight), 0) | save_if(needs_grad(args->x), 1);
+}
