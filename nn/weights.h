@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// Parameters from and to safetensors files. The only place that translates layouts: convolution
+// weights are [Co,Ci,kh,kw] in files and [Co,kh,kw,Ci] in memory.
+#ifndef NN_WEIGHTS_H
+#define NN_WEIGHTS_H
+
+#include "nn/param.h"
+#include "nn/safetensors.h"
+
+// Loads every parameter of the set. Names and shapes must agree as sets: all that are missing,
+// unexpected or of another shape are counted and the first few named. Old names of the VAE's
+// attention (query, key, value, proj_attn) are understood. Frozen f32 parameters whose bytes are
+// the same in both layouts are borrowed from the mapped file where the back end can read it there.
+// Parameters of an F32 set may be stored as F64, F32, F16 or BF16.
+int weights_load(ParamSet *set, const char *path);
+
+// Writes every parameter as F32, or as `type` (F16, BF16), in the file's layout.
+int weights_save(const ParamSet *set, const char *path);
+int weights_save_as(const ParamSet *set, const char *path, SafeType type);
+
+#endif
