@@ -16,6 +16,10 @@ bool front_inputs(OpKind kind, const void *args) {
             error_null("%s: input %d (%s) has no values", op_name(kind), i, tensor_text(tensor));
             return false;
         }
+        if (i == 0 && !tensor_is_float(tensor)) {
+            error_null("%s: %s must be of a float type", op_name(kind), tensor_text(tensor));
+            return false;
+        }
         if (!tensor_is_float(tensor)) continue;
         if (first && first->dtype != tensor->dtype) {
             error_null("%s: inputs are of different types, %s and %s", op_name(kind),

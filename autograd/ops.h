@@ -24,12 +24,19 @@ extern "C" {
 #endif
 
 // clang-format off
-#define OP_LIST(OP)           \
-    OP(unary,           1, 1) \
-    OP(conv2d,          4, 1) \
-    OP(linear,          4, 1) \
-    OP(matmul,          2, 1) \
-    OP(attention,       4, 2)
+#define OP_LIST(OP)              \
+    OP(unary,              1, 1) \
+    OP(binary,             2, 1) \
+    OP(geglu,              1, 1) \
+    OP(conv2d,             4, 1) \
+    OP(linear,             4, 1) \
+    OP(matmul,             2, 1) \
+    OP(attention,          4, 2) \
+    OP(group_norm,         3, 3) \
+    OP(layer_norm,         3, 3) \
+    OP(resize_nearest,     1, 1) \
+    OP(concat,             2, 1) \
+    OP(slice,              1, 1)
 
 // ---- elementwise ---------------------------------------------------------------------------------
 typedef enum { UNARY_SILU, UNARY_GELU, UNARY_QUICK_GELU, UNARY_EXP, UNARY_SQUARE, UNARY_CLAMP, UNARY_AFFINE } UnaryKind;
