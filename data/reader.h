@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// Small things that the readers of data sets share.
+#ifndef DATA_READER_H
+#define DATA_READER_H
+
+#include "data/dataset.h"
+
+#include <stdbool.h>
+
+// An option that is NULL or "" as the given default.
+const char *option_or(const char *option, const char *otherwise);
+
+// Fails, naming the type and the option, when an option is given that the set does not have.
+int option_unused(const char *type, const char *key, const char *option);
+
+// Whether the name is the pattern, where # in the pattern is any digit.
+bool name_matches(const char *name, const char *pattern);
+
+// Whether a byte-sorted list holds the name.
+bool list_has(char *const *names, size_t count, const char *name);
+
+// Fails, naming both files, when image and labels differ in size.
+int check_sizes_agree(const Sample *sample, const char *image_path, const char *label_path);
+
+#endif
