@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+// Hypersim as distributed: preview JPEGs of a scene paired by name with HDF5 arrays of instance ids
+// and NYU40 classes. The frames are those whose preview exists; -1 is background, and walls, floors
+// and ceilings have no instance. Source: datasets.md 3.1.
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "data/hdf5.h"
+#include "data/reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLASSES = 41, PUBLIC_FRAMES = 74619, PUBLIC_SCENES = 457 };
+
+typedef struct {
+    char scene[11]; // ai_VVV_NNN
+    int camera, number;
+} Frame;
+
+typedef struct {
+    char *root;
+    const char *suffix;
+    Frame *frames;
+    size_t count, capacity;
+    int64_t scenes, without_labels;
+    char *description;
+} Hypersim;
+
+// Takes a camera's frames into the list. previews and arrays are the folders' names, sorted.
+static int add_camera(Hypersim *set, const char *scene, int camera, char *const *previews,
+                      size_t preview_count, char *const *arrays, size_t array_count) {
+    char pattern[64];
+    snprintf(pattern, sizeof pattern, "frame.####.%s.jpg", set->suffix);
+    for (size_t i = 0; i < preview_count; i++) {
+        if (!name_matches(previews[i], pattern)) continue;
+        const int number = atoi(previews[i] + strlen("frame."));
+        char array[64];
+        snprintf(array, sizeof array, "frame.%04d.semantic_instance.hdf5", number);
+        if (!list_has(arrays, array_count, array)) {
+            set->without_labels++;
+            continue;
+        }
+        if (array_grow(&set->frames, &set->capacity, set->count, sizeof *set->frames)) return -1;
+        Frame *frame = &set->frames[set->count++];
+        *frame = (Frame){.camera = camera, .number = number};
+        memcpy(frame->scene, scene, sizeof frame->scene);
+    }
+    return 0;
+}
+
+static int scan_camera(Hypersim *set, const char *scene, const char *images, int camera) {
+    char name[64];
+    snprintf(name, sizeof name, "scene_cam_%02d_final_preview", camera);
+    char *preview_folder = path_join(images, name);
+    snprintf(name, sizeof name, "scene_cam_%02d_geometry_hdf5", camera);
+    char *array_folder = path_join(images, name);
+    int status = preview_folder && array_folder ? 0 : -1;
+    size_t previews = 0, arrays = 0;
+    char **preview_names = status ? NULL : folder_list(preview_folder, &previews);
+    if (!preview_names) status = -1;
+    char **array_names = NULL;
+    if (status == 0 && folder_exists(array_folder)) {
+        array_names = folder_list(array_folder, &arrays);
+        if (!array_names) status = -1;
+    }
+    if (status == 0)
+        status = add_camera(set, scene, camera, preview_names, previews, array_names, arrays);
+    folder_list_free(preview_names, previews);
+    folder_list_free(array_names, arrays);
+    free(preview_folder);
+    free(array_folder);
+    return status;
+}
+
+static int scan_images(Hypersim *set, const char *scene, const char *images) {
+    size_t count;
+    char **names = folder_list(images, &count);
+    if (!names) return -1;
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < count; i++)
+        if (name_matches(names[i], "scene_cam_##_final_preview"))
+            status = scan_camera(set, scene, images, atoi(names[i] + strlen("scene_cam_")));
+    folder_list_free(names, count);
+    return status;
+}
+
+static int scan_scene(Hypersim *set, const char *scene) {
+    char *images = text_format("%s/%s/images", set->root, scene);
+    if (!images) return -1;
+    const size_t before = set->count;
+    const int status = folder_exists(images) ? scan_images(set, scene, images) : 0;
+    set->scenes += set->count > before;
+    free(images);
+    return status;
+}
+
+static int scan_root(Hypersim *set) {
+    size_t count;
+    char **names = folder_list(set->root, &count);
+    if (!names) return -1;
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < count; i++)
+        if (name_matches(names[i], "ai_###_###")) status = scan_scene(set, names[i]);
+    folder_list_free(names, count);
+    if (status == 0 && set->count == 0)
+        status = error_int("%s: no frame found; expected ai_VVV_NNN/images/"
+                           "scene_cam_XX_final_preview/frame.IIII.%s.jpg with "
+                           "scene_cam_XX_geometry_hdf5/frame.IIII.semantic_instance.hdf5 "
+                           "(%lld previews had none)",
+                           set->root, set->suffix, (long long)set->without_labels);
+    return status;
+}
+
+static void hypersim_close(void *opened) {
+    Hypersim *set = opened;
+    free(set->root);
+    free(set->frames);
+    free(set->description);
+    free(set);
+}
+
+static const char *find_suffix(const char *subset) {
+    static const char *const suffixes[] = {"color", "tonemap", "gamma"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (strcmp(subset, suffixes[i]) == 0) return suffixes[i];
+    return error_null("subset \"%s\", expected color, tonemap or gamma (the kind of preview)",
+                      subset);
+}
+
+static void *hypersim_open(const DatasetOptions *options) {
+    if (option_unused("hypersim", "split", options->split)) return NULL;
+    const char *suffix = find_suffix(option_or(options->subset, "color"));
+    if (!suffix) return NULL;
+    Hypersim *set = array_new(1, sizeof *set);
+    if (!set) return NULL;
+    set->suffix = suffix;
+    set->root = string_copy(option_or(options->path, "."));
+    if (set->root && scan_root(set) == 0)
+        set->description = text_format(
+            "Hypersim (%s previews) in %s: %zu frames of %lld scenes; left out: %lld previews "
+            "without semantic_instance.hdf5. The public release has %d frames of %d scenes.",
+            set->suffix, set->root, set->count, (long long)set->scenes,
+            (long long)set->without_labels, PUBLIC_FRAMES, PUBLIC_SCENES);
+    if (set->description) return set;
+    hypersim_close(set);
+    return NULL;
+}
+
+static int64_t hypersim_count(void *opened) {
+    return (int64_t)((const Hypersim *)opened)->count;
+}
+
+// Path of a frame's HDF5 array of this kind.
+static char *array_path(const Hypersim *set, const Frame *frame, const char *kind) {
+    return text_format("%s/%s/images/scene_cam_%02d_geometry_hdf5/frame.%04d.%s.hdf5", set->root,
+                       frame->scene, frame->camera, frame->number, kind);
+}
+
+static int check_ids(const LabelMap *labels, const char *path) {
+    const size_t count = (size_t)labels->width * (size_t)labels->height;
+    for (size_t i = 0; i < count; i++)
+        if (labels->ids[i] < -1 || labels->ids[i] == 0)
+            return error_int("%s: instance id %d at row %zu, column %zu, expected -1 or from 1 on",
+                             path, (int)labels->ids[i], i / (size_t)labels->width,
+                             i % (size_t)labels->width);
+    return 0;
+}
+
+// Sets every instance's category to the class that most of its pixels have, the lower one of two
+// with as many, -1 when most have none.
+static int set_categories(Sample *sample, const int32_t *classes, const char *path) {
+    const size_t pixels = (size_t)sample->labels.width * (size_t)sample->labels.height;
+    // Row of instance index: number of its pixels of class 1..40, unlabelled ones at 0.
+    int32_t *votes = array_new((size_t)sample->instance_count, CLASSES * sizeof *votes);
+    if (!votes) return -1;
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < pixels; i++) {
+        if (classes[i] != -1 && (classes[i] < 1 || classes[i] >= CLASSES))
+            status = error_int("%s: class %d at row %zu, column %zu, expected -1 or 1 to %d", path,
+                               (int)classes[i], i / (size_t)sample->labels.width,
+                               i % (size_t)sample->labels.width, CLASSES - 1);
+        else if (sample->labels.ids[i] > 0)
+            votes[(sample->labels.ids[i] - 1) * CLASSES + (classes[i] == -1 ? 0 : classes[i])]++;
+    }
+    for (int k = 0; status == 0 && k < sample->instance_count; k++) {
+        int best = 0;
+        for (int class = 1; class < CLASSES; class ++)
+            if (votes[k * CLASSES + class] > votes[k * CLASSES + best]) best = class;
+        sample->instances[k].category = best == 0 ? -1 : best;
+    }
+    free(votes);
+    return status;
+}
+
+static int read_categories(const Hypersim *set, const Frame *frame, Sample *sample) {
+    char *path = array_path(set, frame, "semantic");
+    if (!path) return -1;
+    int status = 0, width, height;
+    int32_t *classes = NULL;
+    if (file_exists(path)) {
+        status = hdf5_read_i32(path, "dataset", &width, &height, &classes);
+        if (status == 0 && (width != sample->labels.width || height != sample->labels.height))
+            status = error_int("%s is %dx%d (width x height) but its frame is %dx%d", path, width,
+                               height, sample->labels.width, sample->labels.height);
+        if (status == 0) status = set_categories(sample, classes, path);
+    }
+    free(classes);
+    free(path);
+    return status;
+}
+
+static int read_files(const char *image_path, const char *label_path, Sample *sample) {
+    if (image_read(image_path, &sample->image)) return -1;
+    LabelMap *labels = &sample->labels;
+    if (hdf5_read_i32(label_path, "dataset", &labels->width, &labels->height, &labels->ids))
+        return -1;
+    if (check_sizes_agree(sample, image_path, label_path)) return -1;
+    if (check_ids(labels, label_path)) return -1;
+    if (sample_number_instances(sample)) return error_context("%s", label_path);
+    return 0;
+}
+
+static int hypersim_read(void *opened, int64_t index, Sample *sample) {
+    const Hypersim *set = opened;
+    const Frame *frame = &set->frames[index];
+    snprintf(sample->name, sizeof sample->name, "%s/cam_%02d/frame.%04d", frame->scene,
+             frame->camera, frame->number);
+    char *image_path =
+        text_format("%s/%s/images/scene_cam_%02d_final_preview/frame.%04d.%s.jpg", set->root,
+                    frame->scene, frame->camera, frame->number, set->suffix);
+    char *label_path = array_path(set, frame, "semantic_instance");
+    int status = image_path && label_path ? read_files(image_path, label_path, sample) : -1;
+    if (status == 0) status = read_categories(set, frame, sample);
+    free(image_path);
+    free(label_path);
+    return status;
+}
+
+static const char *hypersim_describe(void *opened) {
+    return ((const Hypersim *)opened)->description;
+}
+
+const DatasetType dataset_hypersim = {
+    .name = "hypersim",
+    .help = "path: folder of ai_VVV_NNN scenes as distributed; subset: color (default), tonemap or "
+            "gamma, the kind of preview JPEG",
+    .open = hypersim_open,
+    .count = hypersim_count,
+    .read = hypersim_read,
+    .describe = hypersim_describe,
+    .close = hypersim_close,
+};
