@@ -14,7 +14,7 @@ typedef struct {
 
 static const Crowd crowds[STYLE_COUNT] = {
     [STYLE_photo] = {6, 11, 0.08, 0.45},    [STYLE_painting] = {6, 11, 0.08, 0.45},
-    [STYLE_xray] = {9, 15, 0.08, 0.45},     [STYLE_lineart] = {6, 11, 0.08, 0.45},
+    [STYLE_xray] = {7, 12, 0.08, 0.45},     [STYLE_lineart] = {6, 11, 0.08, 0.45},
     [STYLE_hand] = {3, 6, 0.08, 0.40},      [STYLE_clutter] = {14, 22, 0.08, 0.24},
     [STYLE_wires] = {4, 8, 0, 0},           [STYLE_poster] = {6, 11, 0.08, 0.45},
     [STYLE_colormap] = {4, 14, 0.08, 0.45},

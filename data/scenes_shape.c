@@ -74,7 +74,6 @@ float log_uniform_draw(Rng *rng, double low, double high) {
 
 // Half planes of a regular polygon, squeezed along the second axis.
 static void polygon_draw(Shape *shape, int sides, float ratio) {
-    shape->sides = sides;
     for (int k = 0; k < sides; k++) {
         const float *a = directions[sides - 3][k];
         const float *b = directions[sides - 3][(k + 1) % sides];
@@ -87,51 +86,36 @@ static void polygon_draw(Shape *shape, int sides, float ratio) {
     }
 }
 
+// Ranges of ratio, width and sides per family; 0 where the family has no such thing.
+typedef struct {
+    double ratio[2], width[2];
+    int sides[2];
+} Proportions;
+
+static const Proportions proportions[SHAPE_COUNT] = {
+    [SHAPE_ellipse] = {.ratio = {0.2, 1}},
+    [SHAPE_rectangle] = {.ratio = {0.2, 0.9}},
+    [SHAPE_triangle] = {.ratio = {0.4, 1}, .sides = {3, 3}},
+    [SHAPE_polygon] = {.ratio = {0.4, 1}, .sides = {5, 6}},
+    [SHAPE_bar] = {.width = {0.13, 0.27}},
+    [SHAPE_frame] = {.ratio = {0.55, 0.9}, .width = {0.24, 0.32}},
+    [SHAPE_chevron] = {.ratio = {0.3, 0.8}, .width = {0.18, 0.26}},
+    [SHAPE_star] = {.sides = {4, 6}},
+    [SHAPE_cross] = {.width = {0.25, 0.4}},
+    [SHAPE_corner] = {.width = {0.5, 0.7}},
+    [SHAPE_flower] = {.sides = {3, 5}},
+};
+
 void shape_draw(Shape *shape, ShapeFamily family, Rng *rng) {
+    const Proportions *range = &proportions[family];
     *shape = (Shape){.family = family};
     unit_vector_draw(rng, &shape->ux, &shape->uy);
-    const double u = rng_uniform(rng);
-    const int three = (int)rng_below(rng, 3);
-    const int two = (int)rng_below(rng, 2);
-    switch (family) {
-    case SHAPE_ellipse:
-        shape->ratio = (float)(0.2 + 0.8 * u);
-        break;
-    case SHAPE_rectangle:
-        shape->ratio = (float)(0.2 + 0.7 * u);
-        break;
-    case SHAPE_triangle:
-        polygon_draw(shape, 3, (float)(0.4 + 0.6 * u));
-        break;
-    case SHAPE_polygon:
-        polygon_draw(shape, 5 + two, (float)(0.4 + 0.6 * u));
-        break;
-    case SHAPE_bar:
-        shape->width = (float)(0.13 + 0.14 * u);
-        break;
-    case SHAPE_frame:
-        shape->ratio = (float)(0.55 + 0.35 * u);
-        shape->width = (float)(0.24 + 0.08 * two);
-        break;
-    case SHAPE_chevron:
-        shape->ratio = (float)(0.3 + 0.5 * u);
-        shape->width = (float)(0.18 + 0.08 * two);
-        break;
-    case SHAPE_star:
-        shape->sides = 4 + three;
-        break;
-    case SHAPE_cross:
-        shape->width = (float)(0.25 + 0.15 * u);
-        break;
-    case SHAPE_corner:
-        shape->width = (float)(0.5 + 0.2 * u);
-        break;
-    case SHAPE_flower:
-        shape->sides = 3 + three;
-        break;
-    default:
-        break;
-    }
+    shape->ratio = (float)rng_range(rng, range->ratio[0], range->ratio[1]);
+    shape->width = (float)rng_range(rng, range->width[0], range->width[1]);
+    const uint64_t choices = (uint64_t)(range->sides[1] - range->sides[0] + 1);
+    shape->sides = range->sides[0] + (int)rng_below(rng, choices);
+    if (family == SHAPE_triangle || family == SHAPE_polygon)
+        polygon_draw(shape, shape->sides, shape->ratio);
 }
 
 static float box_distance(float x, float y, float half_width, float half_height) {

@@ -63,7 +63,7 @@ static void dress(Scene *scene, const Palette *palette, Rng *rng) {
     for (int k = 0; k < scene->count; k++) {
         SceneObject *object = &scene->objects[k];
         texture_draw(&object->texture, object->x, object->y, object->radius, scene->scale, rng);
-        texture_colors(&object->texture, palette, 0.6, rng);
+        texture_colors(&object->texture, palette, 0.5, rng);
         if (object->kind != KIND_HAND) continue;
         static const float skin[3] = {0.85f, 0.62f, 0.48f};
         const float bright = draw(rng, 0.35, 1.1);
@@ -85,7 +85,7 @@ static void paint_background(Scene *scene, const Palette *palette, Rng *rng) {
     Texture texture[2];
     for (int k = 0; k < 2; k++) {
         texture_draw(&texture[k], side / 2, side / 2, side / 2, 1.5f * scene->scale, rng);
-        texture_colors(&texture[k], palette, 0.3, rng);
+        texture_colors(&texture[k], palette, 0.2, rng);
     }
     const bool ground = rng_below(rng, 2) == 1;
     const float horizon = ground ? draw(rng, 0.25, 0.6) * side : 2 * side;
@@ -162,8 +162,8 @@ static void paint_xray_object(Scene *scene, const SceneObject *object, Rng *rng)
     const float depth = draw(rng, 3, 4) * scene->scale;
     Texture grain = object->texture;
     for (int c = 0; c < 3; c++) {
-        grain.color[0][c] = 0.5f;
-        grain.color[1][c] = 1.5f;
+        grain.color[0][c] = 0.6f;
+        grain.color[1][c] = 1.4f;
     }
     for (int y = field->y0; y < field->y1; y++) {
         for (int x = field->x0; x < field->x1; x++) {

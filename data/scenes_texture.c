@@ -35,8 +35,7 @@ float value_noise(uint32_t seed, float x, float y) {
 }
 
 void texture_draw(Texture *texture, float x, float y, float length, float scale, Rng *rng) {
-    // Flat surfaces are what a colour threshold finds: one in thirteen.
-    texture->kind = (TextureKind)(rng_below(rng, 2 * TEXTURE_COUNT - 1) / 2);
+    texture->kind = (TextureKind)rng_below(rng, TEXTURE_COUNT);
     unit_vector_draw(rng, &texture->ux, &texture->uy);
     texture->period = (float)rng_range(rng, 4.5, 10) * scale;
     if (texture->kind == TEXTURE_ramp) texture->period = length;
