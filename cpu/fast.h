@@ -10,7 +10,10 @@
 enum { FAST_DECLINES = 1 };
 
 // clang-format off
-#define FAST_LIST(FAST)
+#define FAST_LIST(FAST) \
+    FAST(conv2d)        \
+    FAST(linear)        \
+    FAST(matmul)
 // clang-format on
 
 #define FAST(name)                                      \

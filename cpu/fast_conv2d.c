@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+// Fast convolution. A 1 x 1 kernel is a product over pixels; the rest is oneDNN's (onednn.h), on
+// an upsampled copy of x where that is asked for.
+#include "cpu/fast.h"
+
+#include "base/error.h"
+#include "cpu/fast_rows.h"
+#include "cpu/memory.h"
+#include "cpu/onednn.h"
+
+#include <string.h>
+
+static ConvShape shape_of(const conv2d_args *args) {
+    const int64_t *x = args->x->shape, *weight = args->weight->shape, *y = args->y->shape;
+    const Conv2dOptions *options = &args->options;
+    int64_t scale = options->upsample2x ? 2 : 1;
+    return (ConvShape){.N = x[0],
+                       .H = scale * x[1],
+                       .W = scale * x[2],
+                       .Ci = x[3],
+                       .Ho = y[1],
+                       .Wo = y[2],
+                       .Co = y[3],
+                       .kh = weight[1],
+                       .kw = weight[2],
+                       .stride = options->stride,
+                       .top = options->pad_top,
+                       .left = options->pad_left,
+                       .bottom = options->pad_bottom,
+                       .right = options->pad_right};
+}
+
+static bool is_pointwise(const ConvShape *s, bool upsample) {
+    return s->kh == 1 && s->kw == 1 && s->stride == 1 && !upsample && s->top == 0 && s->left == 0 &&
+           s->bottom == 0 && s->right == 0 && onednn_exists();
+}
+
+// ---- upsampling by repetition -------------------------------------------------------------------
+
+static size_t upsampled_bytes(const ConvShape *s) {
+    return (size_t)(s->N * s->H * s->W * s->Ci) * sizeof(float);
+}
+
+// x [N,H/2,W/2,C] -> wide [N,H,W,C].
+static void upsample(const ConvShape *s, const float *x, float *wide) {
+    int64_t row_size = s->W * s->Ci, pixel = s->Ci;
+#pragma omp parallel for schedule(static) if (s->N * s->H * row_size > FAST_PARALLEL)
+    for (int64_t row = 0; row < s->N * s->H / 2; row++) {
+        float *to = wide + 2 * row * row_size;
+        const float *from = x + row * (row_size / 2);
+        for (int64_t column = 0; column < s->W; column++)
+            memcpy(to + column * pixel, from + column / 2 * pixel, (size_t)pixel * sizeof *to);
+        memcpy(to + row_size, to, (size_t)row_size * sizeof *to);
+    }
+}
+
+// dx [N,H/2,W/2,C] = the sums of the 2 x 2 pixels of wide [N,H,W,C], or added to dx.
+static void sum_pixels(const ConvShape *s, const float *wide, float *dx, bool add) {
+    int64_t row_size = s->W * s->Ci, C = s->Ci;
+#pragma omp parallel for schedule(static) if (s->N * s->H * row_size > FAST_PARALLEL)
+    for (int64_t row = 0; row < s->N * s->H / 2; row++) {
+        const float *above = wide + 2 * row * row_size, *below = above + row_size;
+        float *to = dx + row * (row_size / 2);
+        for (int64_t column = 0; column < s->W / 2;
+             column++, above += 2 * C, below += 2 * C, to += C)
+#pragma omp simd
+            for (int64_t c = 0; c < C; c++) {
+                float sum = (above[c] + above[C + c]) + (below[c] + below[C + c]);
+                to[c] = add ? to[c] + sum : sum;
+            }
+    }
+}
+
+// ---- forward ------------------------------------------------------------------------------------
+
+static int pointwise_forward(const conv2d_args *args, const ConvShape *s) {
+    bool begun = args->bias != NONE || args->residual != NONE;
+    if (begun) fast_rows_begin(args->y, args->bias, args->residual);
+    return onednn_product((Factor){args->x->data, s->Ci, false},
+                          (Factor){args->weight->data, s->Ci, true}, s->N * s->Ho * s->Wo, s->Ci,
+                          s->Co, 1, begun, args->y->data, s->Co);
+}
+
+int fast_conv2d_forward(const conv2d_args *args) {
+    ConvShape s = shape_of(args);
+    if (is_pointwise(&s, args->options.upsample2x)) return pointwise_forward(args, &s);
+    bool add = args->residual != NONE;
+    if (!onednn_has_conv(CONV_FORWARD, &s, false, add, args->bias != NONE)) return FAST_DECLINES;
+    float *x = args->x->data, *wide = NULL;
+    if (args->options.upsample2x) {
+        wide = memory_alloc(upsampled_bytes(&s));
+        if (!wide) return error_int("conv2d: out of memory");
+        upsample(&s, x, wide);
+        x = wide;
+    }
+    if (add) fast_rows_begin(args->y, NONE, args->residual);
+    int result = onednn_conv(CONV_FORWARD, &s, false, add, x, args->weight->data, args->bias->data,
+                             args->y->data);
+    memory_free(wide, wide ? upsampled_bytes(&s) : 0);
+    return result;
+}
+
+// ---- backward -----------------------------------------------------------------------------------
+
+static int pointwise_backward(const conv2d_args *args, const ConvShape *s) {
+    const Tensor *x = args->x, *weight = args->weight;
+    const float *dy = args->y->grad->data;
+    int64_t rows = s->N * s->Ho * s->Wo;
+    int result = 0;
+    if (x->needs_grad)
+        result = onednn_product((Factor){dy, s->Co, false}, (Factor){weight->data, s->Ci, false},
+                                rows, s->Co, s->Ci, 1, x->has_grad, x->grad->data, s->Ci);
+    if (result == 0 && weight->needs_grad)
+        result = onednn_product((Factor){dy, s->Co, true}, (Factor){x->data, s->Ci, false}, s->Co,
+                                rows, s->Ci, 1, weight->has_grad, weight->grad->data, s->Ci);
+    return result;
+}
+
+// `wide` has room for the upsampled x or its gradient; NULL without upsampling.
+static int input_backward(const conv2d_args *args, const ConvShape *s, float *wide) {
+    const Tensor *x = args->x;
+    float *dx = wide ? wide : x->grad->data;
+    bool add = !wide && x->has_grad;
+    int result = onednn_conv(CONV_INPUT_GRADIENT, s, false, add, dx, args->weight->data, NULL,
+                             args->y->grad->data);
+    if (result == 0 && wide) sum_pixels(s, wide, x->grad->data, x->has_grad);
+    return result;
+}
+
+static int weight_backward(const conv2d_args *args, const ConvShape *s, float *wide) {
+    const Tensor *weight = args->weight;
+    if (wide) upsample(s, args->x->data, wide);
+    return onednn_conv(CONV_WEIGHT_GRADIENT, s, false, weight->has_grad,
+                       wide ? wide : args->x->data, weight->grad->data, NULL, args->y->grad->data);
+}
+
+static int window_backward(const conv2d_args *args, const ConvShape *s) {
+    const Tensor *x = args->x, *weight = args->weight;
+    bool upsamples = args->options.upsample2x;
+    if ((x->needs_grad &&
+         !onednn_has_conv(CONV_INPUT_GRADIENT, s, false, x->has_grad && !upsamples, false)) ||
+        (weight->needs_grad &&
+         !onednn_has_conv(CONV_WEIGHT_GRADIENT, s, false, weight->has_grad, false)))
+        return FAST_DECLINES;
+    float *wide = upsamples ? memory_alloc(upsampled_bytes(s)) : NULL;
+    if (upsamples && !wide) return error_int("conv2d: out of memory");
+    int result = x->needs_grad ? input_backward(args, s, wide) : 0;
+    if (result == 0 && weight->needs_grad) result = weight_backward(args, s, wide);
+    memory_free(wide, upsamples ? upsampled_bytes(s) : 0);
+    return result;
+}
+
+int fast_conv2d_backward(const conv2d_args *args) {
+    ConvShape s = shape_of(args);
+    int result = is_pointwise(&s, args->options.upsample2x) ? pointwise_backward(args, &s)
+                                                            : window_backward(args, &s);
+    return result == 0 ? fast_rows_backward(args->y, args->bias, args->residual) : result;
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// What stands around a fast product: a bias for every row, a residual for every element.
+#ifndef CPU_FAST_ROWS_H
+#define CPU_FAST_ROWS_H
+
+#include "autograd/tensor.h"
+
+#include <stdint.h>
+
+// Elements from which a parallel loop is worth its start.
+enum { FAST_PARALLEL = 1 << 15 };
+
+// y = bias + residual, NONE counting as 0: what a product is then added to.
+void fast_rows_begin(const Tensor *y, const Tensor *bias, const Tensor *residual);
+
+// Gradients of both, as far as they are asked for. The sums of a bias run in double over a number
+// of pieces that depends on the shape only. -1 and an error when memory is out.
+int fast_rows_backward(const Tensor *y, const Tensor *bias, const Tensor *residual);
+
+#endif
