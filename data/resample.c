@@ -244,7 +244,7 @@ static int image_copy(const Image *in, Image *out) {
 static int resize_two_passes(const Image *in, int width, int height, Filter filter, Image *out) {
     if (width == in->width) return pass_vertical(in, height, filter, out);
     if (height == in->height) return pass_horizontal(in, width, filter, out);
-    Image between;
+    Image between = {0};
     int status = pass_horizontal(in, width, filter, &between);
     if (status == 0) status = pass_vertical(&between, height, filter, out);
     image_free(&between);
