@@ -36,7 +36,11 @@ extern "C" {
     OP(layer_norm,         3, 3) \
     OP(resize_nearest,     1, 1) \
     OP(concat,             2, 1) \
-    OP(slice,              1, 1)
+    OP(slice,              1, 1) \
+    OP(softmax,            1, 1) \
+    OP(minmax,             1, 2) \
+    OP(reduce,             1, 1) \
+    OP(pointwise_loss,     3, 1)
 
 // ---- elementwise ---------------------------------------------------------------------------------
 typedef enum { UNARY_SILU, UNARY_GELU, UNARY_QUICK_GELU, UNARY_EXP, UNARY_SQUARE, UNARY_CLAMP, UNARY_AFFINE } UnaryKind;

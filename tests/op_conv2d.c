@@ -202,7 +202,7 @@ static const OpReject rejects[] = {
     {"rejects a kernel larger than the image", result_empty, "conv2d: x [1,2,2,2] f32 with its"},
     {"rejects a bias of another length", bias_of_three, "conv2d: bias [3] f32"},
     {"rejects a residual of another shape", residual_too_small, "expected [1,2,2,2] f32"},
-    {"rejects integers", integer_input, "conv2d: x [1,3,3,2] i32 must be"},
+    {"rejects integers", integer_input, "conv2d: [1,3,3,2] i32 must be"},
 };
 
 const OpCase case_conv2d = {
