@@ -85,11 +85,14 @@ static int describe_write(Scenes *scenes) {
     text_add(&scenes->description, "scenes/%s: %lld generated images of %dx%d, seed %llu\n",
              scenes->split->name, (long long)scenes->count, scenes->size, scenes->size,
              (unsigned long long)scenes->seed);
-    text_add(&scenes->description,
-             "style: %s; shapes:", style == ANY_STYLE ? "all" : styles[style]);
-    for (int k = 0; k < SHAPE_COUNT; k++)
+    text_add(&scenes->description, "style: %s; holds:", style == ANY_STYLE ? "all" : styles[style]);
+    for (int k = 0; k < SHAPE_COUNT && style != STYLE_wires; k++)
         if (shape_family_seen((ShapeFamily)k) ? scenes->seen : scenes->unseen)
             text_add(&scenes->description, " %s", kind_names[k]);
+    if (style == STYLE_hand || style == ANY_STYLE)
+        text_add(&scenes->description, " %s", kind_names[KIND_HAND]);
+    if (style == STYLE_wires || style == ANY_STYLE)
+        text_add(&scenes->description, " %s", kind_names[KIND_WIRE]);
     return text_add(&scenes->description,
                     "\nnothing is drawn that shows less than %d/4096 of the image\n",
                     SCENE_SMALLEST_AREA);

@@ -3,6 +3,7 @@
 // and the export of a set as files, read back.
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "data/dataset.h"
 #include "data/export.h"
 #include "data/rle.h"
@@ -192,6 +193,7 @@ Test(scenes, have_their_default_counts_and_a_description) {
     dataset_close(train);
     Dataset *wires = open_split("wires", 0, 0);
     cr_expect_eq(dataset_count(wires), 200);
+    cr_expect(strstr(dataset_describe(wires), "holds: wire\n"));
     dataset_close(wires);
     const DatasetOptions few = {.split = "wires", .count = 7};
     Dataset *set = dataset_open("scenes", &few);
@@ -373,6 +375,31 @@ Test(export, writes_images_labels_and_annotations_that_read_back_the_same) {
     cr_expect_gt(json_array_size(json_object_get(root, "categories")), 0);
     dataset_close(set);
     json_decref(root);
+    folder_remove(folder);
+}
+
+Test(export, reports_every_failed_allocation_and_leaves_all_or_nothing) {
+    const char *folder = "/tmp/p2s-scenes-memory";
+    folder_remove(folder);
+    const DatasetOptions options = {.count = 1, .size = 16};
+    Dataset *set = dataset_open("scenes", &options);
+    cr_assert(set);
+    int failures = 0;
+    for (;; failures++) {
+        cr_assert_lt(failures, 1000);
+        memory_fail_at(failures + 1);
+        const int status = dataset_export(set, folder);
+        memory_fail_at(0);
+        if (status == 0) break;
+        cr_expect(strstr(error_take(), "out of memory"));
+        // After the folder stood in its place only the flush of its parent can fail.
+        cr_expect(!folder_exists(folder) ||
+                  file_exists("/tmp/p2s-scenes-memory/annotations/instances.json"));
+        folder_remove(folder);
+        cr_expect(!folder_exists("/tmp/p2s-scenes-memory.tmp"));
+    }
+    cr_expect_gt(failures, 10);
+    dataset_close(set);
     folder_remove(folder);
 }
 
