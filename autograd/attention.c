@@ -13,8 +13,7 @@ Tensor *op_attention(Tensor *q, Tensor *k, Tensor *v, Tensor *key_mask, int head
                            .causal = causal};
     if (!front_inputs(OP_attention, &args)) return NULL;
     if (!front_ndim("attention", "q", q, 3) || !front_ndim("attention", "k", k, 3) ||
-        !front_real("attention", "q", q) || !front_dtype("attention", "k", k, q->dtype) ||
-        !front_dtype("attention", "v", v, q->dtype))
+        !front_dtype("attention", "k", k, q->dtype) || !front_dtype("attention", "v", v, q->dtype))
         return NULL;
     int64_t N = q->shape[0], T = q->shape[1], S = k->shape[1], D = q->shape[2];
     if (heads < 1 || D % heads != 0)

@@ -48,8 +48,8 @@ Tensor *op_conv2d(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual,
     int64_t shape[4];
     if (!front_inputs(OP_conv2d, &args) || !options_are_valid(&options)) return NULL;
     if (!front_ndim("conv2d", "x", x, 4) || !front_ndim("conv2d", "weight", weight, 4) ||
-        !front_real("conv2d", "x", x) || !front_dtype("conv2d", "weight", weight, x->dtype) ||
-        !sides_are_positive(x) || !sides_are_positive(weight))
+        !front_dtype("conv2d", "weight", weight, x->dtype) || !sides_are_positive(x) ||
+        !sides_are_positive(weight))
         return NULL;
     if (x->shape[3] != weight->shape[3])
         return error_null("conv2d: x %s has %lld channels, weight %s expects %lld", tensor_text(x),

@@ -66,10 +66,3 @@ bool front_shape(const char *op, const char *what, const Tensor *tensor, int ndi
     error_null("%s: %s is %s, expected %s", op, what, tensor_text(tensor), tensor_text(&expected));
     return false;
 }
-
-bool front_real(const char *op, const char *what, const Tensor *tensor) {
-    if (tensor->dtype == F32 || tensor->dtype == F64) return true;
-    error_null("%s: %s %s must be of type %s or %s", op, what, tensor_text(tensor), dtype_name(F32),
-               dtype_name(F64));
-    return false;
-}

@@ -19,8 +19,6 @@ bool front_vector(const char *op, const char *what, const Tensor *tensor, int64_
 // Fails unless the shape is the given one.
 bool front_shape(const char *op, const char *what, const Tensor *tensor, int ndim,
                  const int64_t *shape);
-// Fails unless the type is F32 or F64.
-bool front_real(const char *op, const char *what, const Tensor *tensor);
 // Fails unless the type is `dtype`.
 bool front_dtype(const char *op, const char *what, const Tensor *tensor, Dtype dtype);
 

@@ -7,7 +7,7 @@
 Tensor *op_linear(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual) {
     linear_args args = {.x = x, .weight = weight, .bias = bias, .residual = residual};
     if (!front_inputs(OP_linear, &args)) return NULL;
-    if (!front_ndim("linear", "weight", weight, 2) || !front_real("linear", "x", x) ||
+    if (!front_ndim("linear", "weight", weight, 2) ||
         !front_dtype("linear", "weight", weight, x->dtype))
         return NULL;
     if (x->ndim < 1 || tensor_side(x, -1) != weight->shape[1])
@@ -39,7 +39,7 @@ Tensor *op_matmul(Tensor *left, Tensor *right, bool transpose_left, bool transpo
                         .transpose_right = transpose_right};
     if (!front_inputs(OP_matmul, &args)) return NULL;
     if (!front_ndim("matmul", "left", left, 3) || !front_ndim("matmul", "right", right, 3) ||
-        !front_real("matmul", "left", left) || !front_dtype("matmul", "right", right, left->dtype))
+        !front_dtype("matmul", "right", right, left->dtype))
         return NULL;
     int64_t inner = left->shape[transpose_left ? 1 : 2];
     if (left->shape[0] != right->shape[0] || inner != right->shape[transpose_right ? 2 : 1])

@@ -35,6 +35,22 @@ static bool is_pointwise(const ConvShape *s, bool upsample) {
            s->bottom == 0 && s->right == 0 && onednn_exists();
 }
 
+// Winograd's algorithm does 2.25 to 4 times less arithmetic, at the price of moving every image
+// into its own layout and of an error of about 1.5e-6 of the result. Where it wins, as measured on
+// an AVX-512 processor: from 64 channels and 1024 pixels on (320@60x80: 850 against 348 GFLOP/s,
+// 640@30x40: 626 against 347; 1280@15x20: 300 against 323, 32@64x64: 351 against 391).
+static bool winograd_wins(const ConvShape *s) {
+    return s->kh == 3 && s->kw == 3 && s->stride == 1 && s->top == 1 && s->left == 1 &&
+           s->bottom == 1 && s->right == 1 && s->Ci % 16 == 0 && s->Co % 16 == 0 && s->Ci >= 64 &&
+           s->Co >= 64 && s->N * s->Ho * s->Wo >= 1024;
+}
+
+// Whether a pass can run, and how.
+static bool choose(ConvPass pass, const ConvShape *s, bool add, bool bias, bool *winograd) {
+    *winograd = winograd_wins(s) && onednn_has_conv(pass, s, true, add, bias);
+    return *winograd || onednn_has_conv(pass, s, false, add, bias);
+}
+
 // ---- upsampling by repetition -------------------------------------------------------------------
 
 static size_t upsampled_bytes(const ConvShape *s) {
@@ -84,8 +100,8 @@ static int pointwise_forward(const conv2d_args *args, const ConvShape *s) {
 int fast_conv2d_forward(const conv2d_args *args) {
     ConvShape s = shape_of(args);
     if (is_pointwise(&s, args->options.upsample2x)) return pointwise_forward(args, &s);
-    bool add = args->residual != NONE;
-    if (!onednn_has_conv(CONV_FORWARD, &s, false, add, args->bias != NONE)) return FAST_DECLINES;
+    bool add = args->residual != NONE, winograd;
+    if (!choose(CONV_FORWARD, &s, add, args->bias != NONE, &winograd)) return FAST_DECLINES;
     float *x = args->x->data, *wide = NULL;
     if (args->options.upsample2x) {
         wide = memory_alloc(upsampled_bytes(&s));
@@ -94,8 +110,8 @@ int fast_conv2d_forward(const conv2d_args *args) {
         x = wide;
     }
     if (add) fast_rows_begin(args->y, NONE, args->residual);
-    int result = onednn_conv(CONV_FORWARD, &s, false, add, x, args->weight->data, args->bias->data,
-                             args->y->data);
+    int result = onednn_conv(CONV_FORWARD, &s, winograd, add, x, args->weight->data,
+                             args->bias->data, args->y->data);
     memory_free(wide, wide ? upsampled_bytes(&s) : 0);
     return result;
 }
@@ -116,37 +132,45 @@ static int pointwise_backward(const conv2d_args *args, const ConvShape *s) {
     return result;
 }
 
-// `wide` has room for the upsampled x or its gradient; NULL without upsampling.
-static int input_backward(const conv2d_args *args, const ConvShape *s, float *wide) {
+// The two gradients of one call; `wide` has room for the upsampled x or its gradient, and is NULL
+// without upsampling.
+typedef struct {
+    bool input, weight, add_input, add_weight; // wanted; added in the pass itself
+    bool winograd_input, winograd_weight;
+    float *wide;
+} Passes;
+
+static int input_backward(const conv2d_args *args, const ConvShape *s, const Passes *p) {
     const Tensor *x = args->x;
-    float *dx = wide ? wide : x->grad->data;
-    bool add = !wide && x->has_grad;
-    int result = onednn_conv(CONV_INPUT_GRADIENT, s, false, add, dx, args->weight->data, NULL,
+    int result = onednn_conv(CONV_INPUT_GRADIENT, s, p->winograd_input, p->add_input,
+                             p->wide ? p->wide : x->grad->data, args->weight->data, NULL,
                              args->y->grad->data);
-    if (result == 0 && wide) sum_pixels(s, wide, x->grad->data, x->has_grad);
+    if (result == 0 && p->wide) sum_pixels(s, p->wide, x->grad->data, x->has_grad);
     return result;
 }
 
-static int weight_backward(const conv2d_args *args, const ConvShape *s, float *wide) {
-    const Tensor *weight = args->weight;
-    if (wide) upsample(s, args->x->data, wide);
-    return onednn_conv(CONV_WEIGHT_GRADIENT, s, false, weight->has_grad,
-                       wide ? wide : args->x->data, weight->grad->data, NULL, args->y->grad->data);
+static int weight_backward(const conv2d_args *args, const ConvShape *s, const Passes *p) {
+    if (p->wide) upsample(s, args->x->data, p->wide);
+    return onednn_conv(CONV_WEIGHT_GRADIENT, s, p->winograd_weight, p->add_weight,
+                       p->wide ? p->wide : args->x->data, args->weight->grad->data, NULL,
+                       args->y->grad->data);
 }
 
 static int window_backward(const conv2d_args *args, const ConvShape *s) {
-    const Tensor *x = args->x, *weight = args->weight;
     bool upsamples = args->options.upsample2x;
-    if ((x->needs_grad &&
-         !onednn_has_conv(CONV_INPUT_GRADIENT, s, false, x->has_grad && !upsamples, false)) ||
-        (weight->needs_grad &&
-         !onednn_has_conv(CONV_WEIGHT_GRADIENT, s, false, weight->has_grad, false)))
+    Passes p = {.input = args->x->needs_grad,
+                .weight = args->weight->needs_grad,
+                .add_input = args->x->has_grad && !upsamples,
+                .add_weight = args->weight->has_grad};
+    if ((p.input && !choose(CONV_INPUT_GRADIENT, s, p.add_input, false, &p.winograd_input)) ||
+        (p.weight && !choose(CONV_WEIGHT_GRADIENT, s, p.add_weight, false, &p.winograd_weight)))
         return FAST_DECLINES;
-    float *wide = upsamples ? memory_alloc(upsampled_bytes(s)) : NULL;
-    if (upsamples && !wide) return error_int("conv2d: out of memory");
-    int result = x->needs_grad ? input_backward(args, s, wide) : 0;
-    if (result == 0 && weight->needs_grad) result = weight_backward(args, s, wide);
-    memory_free(wide, upsamples ? upsampled_bytes(s) : 0);
+    if (!p.input && !p.weight) return 0;
+    p.wide = upsamples ? memory_alloc(upsampled_bytes(s)) : NULL;
+    if (upsamples && !p.wide) return error_int("conv2d: out of memory");
+    int result = p.input ? input_backward(args, s, &p) : 0;
+    if (result == 0 && p.weight) result = weight_backward(args, s, &p);
+    memory_free(p.wide, upsamples ? upsampled_bytes(s) : 0);
     return result;
 }
 

@@ -79,6 +79,12 @@ static double flops(const int64_t *p) {
 
 #define CASE(text, ...) \
     { .name = text, .p = {__VA_ARGS__}, .inputs = inputs, .forward = forward, .terms = terms }
+// Large enough for the algorithms that only large shapes are given to.
+#define LARGE(text, ...)                                                                        \
+    {                                                                                           \
+        .name = text, .p = {__VA_ARGS__}, .inputs = inputs, .forward = forward, .terms = terms, \
+        .no_grad_check = "compared only; smaller shapes are checked"                            \
+    }
 #define BENCH(channels, height, width, batch)                                          \
     {                                                                                  \
         .name = #channels "@" #height "x" #width " batch " #batch,                     \
@@ -106,6 +112,9 @@ static const OpVariant variants[] = {
     CASE("32 channels, 3x3",                 2, 16, 16, 32, 32, 3, 1, 1, 1, BIAS | RESIDUAL),
     CASE("48 to 32 channels, 3x3, 13 x 10",  3, 13, 10, 48, 32, 3, 1, 1, 1, BIAS),
     CASE("32 channels, upsampled",           2, 8, 8, 32, 16, 3, 1, 1, 1, BIAS | UPSAMPLE),
+    LARGE("64 channels at 29 x 37",          1, 29, 37, 64, 64, 3, 1, 1, 1, BIAS | RESIDUAL),
+    LARGE("80 to 64 channels, upsampled",    2, 12, 14, 80, 64, 3, 1, 1, 1, BIAS | UPSAMPLE),
+    LARGE("64 to 80 channels, batch 3",      3, 20, 18, 64, 80, 3, 1, 1, 1, 0),
     {.name = "1x1 is a linear layer", .p = {2, 5, 3, 7, 9, 1, 1, 0, 0, BIAS | RESIDUAL},
      .inputs = inputs, .forward = forward, .composed = pointwise, .terms = terms},
     {.name = "residual is the input", .p = {2, 4, 5, 6, 6, 3, 1, 1, 1, BIAS},
