@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static const ConfigRule rules[] = {
+static const NetconfigRule rules[] = {
     UNET_ENCODER_RULES,
     {"conditioning_channels", NULL},
     {"conditioning_embedding_out_channels", NULL},
@@ -32,21 +32,21 @@ static int take(ControlNetConfig *config, const json_t *root) {
     *config = (ControlNetConfig){.condition_channels = 3, .widths = 4, .width = {16, 32, 96, 256}};
     UnetConfig *encoder = &config->encoder;
     unet_config_defaults(encoder);
-    if (config_check(root, rules) != 0 || unet_config_take_encoder(encoder, root) != 0 ||
-        config_integers(root, "num_attention_heads", 1, 1024, UNET_MAX_LEVELS, &encoder->levels,
-                        encoder->heads) != 0 ||
-        config_integer(root, "conditioning_channels", 1, 1024, &config->condition_channels) != 0)
+    if (netconfig_check(root, rules) != 0 || unet_config_take_encoder(encoder, root) != 0 ||
+        netconfig_integers(root, "num_attention_heads", 1, 1024, UNET_MAX_LEVELS, &encoder->levels,
+                           encoder->heads) != 0 ||
+        netconfig_integer(root, "conditioning_channels", 1, 1024, &config->condition_channels) != 0)
         return -1;
     int count = 0;
-    if (config_integers(root, "conditioning_embedding_out_channels", 1, 65536,
-                        CONTROLNET_MAX_WIDTHS, &count, config->width) != 0)
+    if (netconfig_integers(root, "conditioning_embedding_out_channels", 1, 65536,
+                           CONTROLNET_MAX_WIDTHS, &count, config->width) != 0)
         return -1;
     if (count > 0) config->widths = count;
     return unet_config_check(encoder);
 }
 
 int controlnet_config_read(ControlNetConfig *config, const char *path) {
-    json_t *root = config_read(path);
+    json_t *root = netconfig_read(path);
     if (!root) return -1;
     int result = take(config, root);
     json_decref(root);
@@ -59,9 +59,9 @@ int controlnet_config_write(const ControlNetConfig *config, const char *path) {
                   "conditioning_channels", (json_int_t)config->condition_channels);
     if (!root) return error_int("%s: out of memory", path);
     json_object_set_new(root, "conditioning_embedding_out_channels",
-                        config_integer_list(config->width, config->widths));
+                        netconfig_integer_list(config->width, config->widths));
     unet_config_put_encoder(&config->encoder, root);
-    int result = config_write(path, root);
+    int result = netconfig_write(path, root);
     json_decref(root);
     return result;
 }

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static const ConfigRule rules[] = {
+static const NetconfigRule rules[] = {
     UNET_ENCODER_RULES,
     {"attention_type", "\"default\""},
     {"center_input_sample", "false"},
@@ -98,22 +98,22 @@ int unet_config_take_encoder(UnetConfig *config, const json_t *root) {
     int count = 0;
     if (!json_object_get(root, "block_out_channels"))
         return error_int("block_out_channels is missing");
-    if (config_integers(root, "block_out_channels", 2, 65536, UNET_MAX_LEVELS, &count,
-                        config->channels) != 0)
+    if (netconfig_integers(root, "block_out_channels", 2, 65536, UNET_MAX_LEVELS, &count,
+                           config->channels) != 0)
         return -1;
     config->levels = count;
     for (int i = 0; i < count; i++) config->heads[i] = 8;
-    if (config_integer(root, "in_channels", 1, 1024, &config->in_channels) != 0 ||
-        config_integers(root, "attention_head_dim", 1, 1024, UNET_MAX_LEVELS, &count,
-                        config->heads) != 0 ||
-        config_types(root, "down_block_types", "CrossAttnDownBlock2D", "DownBlock2D", count,
-                     config->attention) != 0 ||
-        config_integer(root, "layers_per_block", 1, UNET_MAX_LAYERS, &config->layers) != 0 ||
-        config_integer(root, "cross_attention_dim", 1, 65536, &config->context_width) != 0 ||
-        config_integer(root, "norm_num_groups", 1, 65536, &config->groups) != 0 ||
-        config_number(root, "norm_eps", 1e-12, 1, &config->eps) != 0)
+    if (netconfig_integer(root, "in_channels", 1, 1024, &config->in_channels) != 0 ||
+        netconfig_integers(root, "attention_head_dim", 1, 1024, UNET_MAX_LEVELS, &count,
+                           config->heads) != 0 ||
+        netconfig_types(root, "down_block_types", "CrossAttnDownBlock2D", "DownBlock2D", count,
+                        config->attention) != 0 ||
+        netconfig_integer(root, "layers_per_block", 1, UNET_MAX_LAYERS, &config->layers) != 0 ||
+        netconfig_integer(root, "cross_attention_dim", 1, 65536, &config->context_width) != 0 ||
+        netconfig_integer(root, "norm_num_groups", 1, 65536, &config->groups) != 0 ||
+        netconfig_number(root, "norm_eps", 1e-12, 1, &config->eps) != 0)
         return -1;
-    return config_boolean(root, "use_linear_projection", &config->linear_projection);
+    return netconfig_boolean(root, "use_linear_projection", &config->linear_projection);
 }
 
 int unet_config_check(const UnetConfig *config) {
@@ -140,18 +140,18 @@ int unet_config_check(const UnetConfig *config) {
 
 static int take(UnetConfig *config, const json_t *root) {
     unet_config_defaults(config);
-    if (config_check(root, rules) != 0 || unet_config_take_encoder(config, root) != 0) return -1;
+    if (netconfig_check(root, rules) != 0 || unet_config_take_encoder(config, root) != 0) return -1;
     if (json_is_integer(json_object_get(root, "sample_size")))
         config->sample_size = json_integer_value(json_object_get(root, "sample_size"));
-    if (config_integer(root, "out_channels", 1, 1024, &config->out_channels) != 0 ||
-        config_types(root, "up_block_types", "CrossAttnUpBlock2D", "UpBlock2D", config->levels,
-                     config->up_attention) != 0)
+    if (netconfig_integer(root, "out_channels", 1, 1024, &config->out_channels) != 0 ||
+        netconfig_types(root, "up_block_types", "CrossAttnUpBlock2D", "UpBlock2D", config->levels,
+                        config->up_attention) != 0)
         return -1;
     return unet_config_check(config);
 }
 
 int unet_config_read(UnetConfig *config, const char *path) {
-    json_t *root = config_read(path);
+    json_t *root = netconfig_read(path);
     if (!root) return -1;
     int result = take(config, root);
     json_decref(root);
@@ -167,11 +167,12 @@ static json_t *types(const char *yes, const char *no, const bool *places, int co
 void unet_config_put_encoder(const UnetConfig *config, json_t *root) {
     int levels = config->levels;
     json_object_set_new(root, "in_channels", json_integer(config->in_channels));
-    json_object_set_new(root, "block_out_channels", config_integer_list(config->channels, levels));
+    json_object_set_new(root, "block_out_channels",
+                        netconfig_integer_list(config->channels, levels));
     json_object_set_new(root, "down_block_types",
                         types("CrossAttnDownBlock2D", "DownBlock2D", config->attention, levels));
     json_object_set_new(root, "layers_per_block", json_integer(config->layers));
-    json_object_set_new(root, "attention_head_dim", config_integer_list(config->heads, levels));
+    json_object_set_new(root, "attention_head_dim", netconfig_integer_list(config->heads, levels));
     json_object_set_new(root, "cross_attention_dim", json_integer(config->context_width));
     json_object_set_new(root, "norm_num_groups", json_integer(config->groups));
     json_object_set_new(root, "norm_eps", json_real(config->eps));
@@ -188,7 +189,7 @@ int unet_config_write(const UnetConfig *config, const char *path) {
     json_object_set_new(
         root, "up_block_types",
         types("CrossAttnUpBlock2D", "UpBlock2D", config->up_attention, config->levels));
-    int result = config_write(path, root);
+    int result = netconfig_write(path, root);
     json_decref(root);
     return result;
 }

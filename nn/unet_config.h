@@ -3,7 +3,7 @@
 #ifndef NN_UNET_CONFIG_H
 #define NN_UNET_CONFIG_H
 
-#include "nn/config.h"
+#include "nn/netconfig.h"
 #include "nn/unet.h"
 
 // Sets what a missing key means; reads the encoder's keys; checks that the whole is possible.
@@ -14,7 +14,7 @@ int unet_config_check(const UnetConfig *config);
 // Adds the encoder's keys to an object.
 void unet_config_put_encoder(const UnetConfig *config, json_t *root);
 
-// Rules of keys that both know, as rows of a ConfigRule table.
+// Rules of keys that both know, as rows of a NetconfigRule table.
 #define UNET_ENCODER_RULES                                                                        \
     {"act_fn", "\"silu\""}, {"addition_embed_type", "null"},                                      \
         {"addition_embed_type_num_heads", NULL}, {"addition_time_embed_dim", "null"},             \

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The auto-encoder's config.json and the built-in configurations.
 #include "base/error.h"
-#include "nn/config.h"
+#include "nn/netconfig.h"
 #include "nn/vae.h"
 
 #include <string.h>
 
 static const double SCALING_FACTOR = 0.18215; // of files that do not name one
 
-static const ConfigRule rules[] = {
+static const NetconfigRule rules[] = {
     {"act_fn", "\"silu\""},
     {"block_out_channels", NULL},
     {"down_block_types", NULL},
@@ -47,7 +47,7 @@ const VaeConfig *vae_config_named(const char *name) {
 
 static int check_types(const json_t *root, const char *key, const char *type, int count) {
     bool places[VAE_MAX_LEVELS];
-    return config_types(root, key, NULL, type, count, places);
+    return netconfig_types(root, key, NULL, type, count, places);
 }
 
 static int take(VaeConfig *config, const json_t *root) {
@@ -58,23 +58,23 @@ static int take(VaeConfig *config, const json_t *root) {
                           .groups = 32,
                           .scaling_factor = SCALING_FACTOR};
     int count = 0;
-    if (config_check(root, rules) != 0) return -1;
+    if (netconfig_check(root, rules) != 0) return -1;
     if (!json_object_get(root, "block_out_channels"))
         return error_int("block_out_channels is missing");
-    if (config_integers(root, "block_out_channels", 1, 65536, VAE_MAX_LEVELS, &count,
-                        config->channels) != 0 ||
+    if (netconfig_integers(root, "block_out_channels", 1, 65536, VAE_MAX_LEVELS, &count,
+                           config->channels) != 0 ||
         check_types(root, "down_block_types", "DownEncoderBlock2D", count) != 0 ||
         check_types(root, "up_block_types", "UpDecoderBlock2D", count) != 0)
         return -1;
     config->levels = count;
     if (json_is_integer(json_object_get(root, "sample_size")))
         config->sample_size = json_integer_value(json_object_get(root, "sample_size"));
-    if (config_integer(root, "in_channels", 1, 1024, &config->in_channels) != 0 ||
-        config_integer(root, "out_channels", 1, 1024, &config->out_channels) != 0 ||
-        config_integer(root, "latent_channels", 1, 1024, &config->latent_channels) != 0 ||
-        config_integer(root, "layers_per_block", 1, VAE_MAX_LAYERS, &config->layers) != 0 ||
-        config_integer(root, "norm_num_groups", 1, 65536, &config->groups) != 0 ||
-        config_number(root, "scaling_factor", 1e-6, 1e6, &config->scaling_factor) != 0)
+    if (netconfig_integer(root, "in_channels", 1, 1024, &config->in_channels) != 0 ||
+        netconfig_integer(root, "out_channels", 1, 1024, &config->out_channels) != 0 ||
+        netconfig_integer(root, "latent_channels", 1, 1024, &config->latent_channels) != 0 ||
+        netconfig_integer(root, "layers_per_block", 1, VAE_MAX_LAYERS, &config->layers) != 0 ||
+        netconfig_integer(root, "norm_num_groups", 1, 65536, &config->groups) != 0 ||
+        netconfig_number(root, "scaling_factor", 1e-6, 1e6, &config->scaling_factor) != 0)
         return -1;
     for (int i = 0; i < count; i++)
         if (config->channels[i] % config->groups != 0)
@@ -84,7 +84,7 @@ static int take(VaeConfig *config, const json_t *root) {
 }
 
 int vae_config_read(VaeConfig *config, const char *path) {
-    json_t *root = config_read(path);
+    json_t *root = netconfig_read(path);
     if (!root) return -1;
     int result = take(config, root);
     json_decref(root);
@@ -107,10 +107,11 @@ int vae_config_write(const VaeConfig *config, const char *path) {
         "layers_per_block", (json_int_t)config->layers, "norm_num_groups",
         (json_int_t)config->groups, "scaling_factor", config->scaling_factor, "act_fn", "silu");
     if (!root) return error_int("%s: out of memory", path);
-    json_object_set_new(root, "block_out_channels", config_integer_list(config->channels, levels));
+    json_object_set_new(root, "block_out_channels",
+                        netconfig_integer_list(config->channels, levels));
     json_object_set_new(root, "down_block_types", repeated("DownEncoderBlock2D", levels));
     json_object_set_new(root, "up_block_types", repeated("UpDecoderBlock2D", levels));
-    int result = config_write(path, root);
+    int result = netconfig_write(path, root);
     json_decref(root);
     return result;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Checked reading of config.json. See config.h.
-#include "nn/config.h"
+// Checked reading of config.json. See netconfig.h.
+#include "nn/netconfig.h"
 
 #include "base/error.h"
 #include "base/file.h"
@@ -10,7 +10,7 @@
 
 enum { MAX_CONFIG = 1000000 };
 
-json_t *config_read(const char *path) {
+json_t *netconfig_read(const char *path) {
     size_t size = 0;
     char *text = file_read(path, MAX_CONFIG, &size);
     if (!text) return NULL;
@@ -23,7 +23,7 @@ json_t *config_read(const char *path) {
     return error_null("%s: not a JSON object", path);
 }
 
-int config_write(const char *path, const json_t *root) {
+int netconfig_write(const char *path, const json_t *root) {
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     if (!text) return error_int("%s: out of memory", path);
     size_t length = strlen(text);
@@ -51,12 +51,12 @@ static int check_value(const char *key, const json_t *value, const char *only) {
     return -1;
 }
 
-int config_check(const json_t *root, const ConfigRule *rules) {
+int netconfig_check(const json_t *root, const NetconfigRule *rules) {
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)root, key, value) {
         if (key[0] == '_' || json_is_null(value)) continue;
-        const ConfigRule *rule = rules;
+        const NetconfigRule *rule = rules;
         while (rule->key && strcmp(rule->key, key) != 0) rule++;
         if (!rule->key && !json_is_false(value))
             return error_int("%.100s is unknown, and what it changes with it", key);
@@ -83,12 +83,13 @@ static int take_integer(const json_t *value, const char *key, int64_t low, int64
     return 0;
 }
 
-int config_integer(const json_t *root, const char *key, int64_t low, int64_t high, int64_t *value) {
+int netconfig_integer(const json_t *root, const char *key, int64_t low, int64_t high,
+                      int64_t *value) {
     const json_t *found = find(root, key);
     return found ? take_integer(found, key, low, high, value) : 0;
 }
 
-int config_number(const json_t *root, const char *key, double low, double high, double *value) {
+int netconfig_number(const json_t *root, const char *key, double low, double high, double *value) {
     const json_t *found = find(root, key);
     if (!found) return 0;
     if (!json_is_number(found)) return error_int("%s is not a number", key);
@@ -99,7 +100,7 @@ int config_number(const json_t *root, const char *key, double low, double high, 
     return 0;
 }
 
-int config_boolean(const json_t *root, const char *key, bool *value) {
+int netconfig_boolean(const json_t *root, const char *key, bool *value) {
     const json_t *found = find(root, key);
     if (!found) return 0;
     if (!json_is_boolean(found)) return error_int("%s is neither true nor false", key);
@@ -107,8 +108,8 @@ int config_boolean(const json_t *root, const char *key, bool *value) {
     return 0;
 }
 
-int config_integers(const json_t *root, const char *key, int64_t low, int64_t high, int room,
-                    int *count, int64_t *values) {
+int netconfig_integers(const json_t *root, const char *key, int64_t low, int64_t high, int room,
+                       int *count, int64_t *values) {
     const json_t *found = find(root, key);
     if (!found) return 0;
     if (!json_is_array(found)) {
@@ -127,8 +128,8 @@ int config_integers(const json_t *root, const char *key, int64_t low, int64_t hi
     return 0;
 }
 
-int config_types(const json_t *root, const char *key, const char *yes, const char *no, int count,
-                 bool *places) {
+int netconfig_types(const json_t *root, const char *key, const char *yes, const char *no, int count,
+                    bool *places) {
     const json_t *list = find(root, key);
     if (!json_is_array(list)) return error_int("%s is missing or not a list", key);
     if (json_array_size(list) != (size_t)count)
@@ -144,7 +145,7 @@ int config_types(const json_t *root, const char *key, const char *yes, const cha
     return 0;
 }
 
-json_t *config_integer_list(const int64_t *values, int count) {
+json_t *netconfig_integer_list(const int64_t *values, int count) {
     json_t *list = json_array();
     for (int i = 0; i < count; i++) json_array_append_new(list, json_integer(values[i]));
     return list;
