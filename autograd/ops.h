@@ -41,7 +41,9 @@ extern "C" {
     OP(minmax,             1, 2) \
     OP(reduce,             1, 1) \
     OP(pointwise_loss,     3, 1) \
-    OP(coloring_loss,      4, 2)
+    OP(coloring_loss,      4, 2) \
+    OP(resize_bilinear,    1, 1) \
+    OP(embedding,          2, 1)
 
 // ---- elementwise ---------------------------------------------------------------------------------
 typedef enum { UNARY_SILU, UNARY_GELU, UNARY_QUICK_GELU, UNARY_EXP, UNARY_SQUARE, UNARY_CLAMP, UNARY_AFFINE } UnaryKind;
