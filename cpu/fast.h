@@ -13,7 +13,8 @@ enum { FAST_DECLINES = 1 };
 #define FAST_LIST(FAST) \
     FAST(conv2d)        \
     FAST(linear)        \
-    FAST(matmul)
+    FAST(matmul)        \
+    FAST(attention)
 // clang-format on
 
 #define FAST(name)                                      \
