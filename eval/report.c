@@ -48,6 +48,8 @@ void report_free(Report *report) {
     names_free(&report->images);
     free(report->entries);
     free(report->prompts);
+    json_decref(report->attached);
+    text_free(&report->remarks);
     free(report);
 }
 
@@ -93,6 +95,20 @@ int report_add(Report *report, const ReportRow *row) {
     report->prompt_count += (size_t)row->prompt_count;
     report->entries[report->count++] = entry;
     return 0;
+}
+
+int report_attach(Report *report, const char *key, const char *json) {
+    if (strcmp(key, "sets") == 0) return error_int("report: \"sets\" is taken");
+    json_error_t where;
+    json_t *value = json_loads(json, JSON_DECODE_ANY, &where);
+    if (!value) return error_int("report: %s is not JSON: %s", key, where.text);
+    if (!report->attached) report->attached = json_object();
+    if (json_object_set_new(report->attached, key, value) == 0) return 0;
+    return error_int("report: cannot attach %s", key);
+}
+
+int report_remark(Report *report, const char *lines) {
+    return text_add(&report->remarks, "%s", lines);
 }
 
 static const ReportEntry *next_of(const Report *report, size_t set, size_t system, size_t *at) {

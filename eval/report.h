@@ -44,11 +44,19 @@ int report_score(const Report *report, const char *set, const char *system, Repo
 int report_difference(const Report *report, const char *set, const char *system, const char *other,
                       double *difference, double interval[2]);
 
+// Puts a JSON value beside "sets" in results.json, under a key; a later one of the same key wins.
+// Fails on text that is not JSON and on the key "sets".
+int report_attach(Report *report, const char *key, const char *json);
+
+// Adds lines to the end of table.md.
+int report_remark(Report *report, const char *lines);
+
 // Writes into a folder, made if needed, each file in the place of an older one at once:
 //   results.json     {"sets": {SET: {"instances": n, "systems": {SYSTEM: {"miou": x, "ci95": [lo,
-//                    hi], "large": x, "medium": x, "small": x}}}}}, null for an empty bucket
+//                    hi], "large": x, "medium": x, "small": x}}}}, ...}, null for an empty bucket,
+//                    then what was attached
 //   instances.jsonl  one line per row: set, image, id, area, prompts [[x, y], ...], system, iou
-//   table.md         mIoU with intervals, systems by sets; then by size
+//   table.md         mIoU with intervals, systems by sets; then by size; then the remarks
 // Fails when the systems of a set have different numbers of rows, or a file cannot be written.
 int report_write(const Report *report, const char *folder);
 

@@ -3,7 +3,10 @@
 #ifndef EVAL_REPORT_PRIVATE_H
 #define EVAL_REPORT_PRIVATE_H
 
+#include "base/text.h"
 #include "eval/report.h"
+
+#include <jansson.h>
 
 typedef struct {
     char **names;
@@ -25,6 +28,8 @@ struct Report {
     size_t count, capacity;
     PixelPoint *prompts;
     size_t prompt_count, prompt_capacity;
+    json_t *attached; // object, NULL while empty
+    Text remarks;
 };
 
 // Rows of this set and system.

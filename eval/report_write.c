@@ -95,7 +95,12 @@ static int write_results(const Report *report, const Summary *summary, FileWrite
     json_t *sets = json_object();
     for (size_t set = 0; set < report->sets.count; set++)
         json_object_set_new(sets, report->sets.names[set], set_json(summary, set));
-    return write_json(file, json_pack("{s:o}", "sets", sets), JSON_INDENT(2));
+    json_t *root = json_pack("{s:o}", "sets", sets);
+    if (root && report->attached && json_object_update(root, report->attached)) {
+        json_decref(root);
+        root = NULL;
+    }
+    return write_json(file, root, JSON_INDENT(2));
 }
 
 static json_t *entry_json(const Report *report, const ReportEntry *entry) {
@@ -166,6 +171,7 @@ static int write_table(const Report *report, const Summary *summary, FileWrite *
     fputs("\nmIoU by size: large (above 96x96 pixels) / medium / small (below 32x32):\n\n",
           file->stream);
     table(report, summary, file->stream, cell_sizes);
+    fputs(text_string(&report->remarks), file->stream);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "eval/report.h"
 
 #include <criterion/criterion.h>
@@ -143,6 +144,28 @@ Test(report, difference_is_paired_by_instance) {
                      -1);
         cr_expect(strstr(error_take(), "different instances of art"));
     }
+    report_free(report);
+}
+
+Test(report, attached_values_and_remarks_are_written_beside_the_scores) {
+    Report *report = sample();
+    cr_assert_eq(report_attach(report, "fitted", "{\"on\": \"art\"}"), 0);
+    cr_assert_eq(report_attach(report, "fitted", "{\"on\": \"val\"}"), 0);
+    cr_assert_eq(report_remark(report, "\nfitted on val\n"), 0);
+    cr_expect_eq(report_attach(report, "fitted", "{"), -1);
+    cr_expect(strstr(error_take(), "not JSON"));
+    cr_expect_eq(report_attach(report, "sets", "1"), -1);
+    error_take();
+    cr_assert_eq(report_write(report, folder), 0, "%s", error_message());
+    char *text = read_out("results.json"), *table = read_out("table.md");
+    json_t *root = json_loads(text, 0, NULL);
+    cr_expect_str_eq(json_string_value(json_object_get(json_object_get(root, "fitted"), "on")),
+                     "val");
+    cr_expect_eq(json_object_size(json_object_get(root, "sets")), 2);
+    cr_expect(text_ends_with(table, "\n\nfitted on val\n"));
+    json_decref(root);
+    free(text);
+    free(table);
     report_free(report);
 }
 
