@@ -13,8 +13,7 @@ enum { FAST_DECLINES = 1 };
 #define FAST_LIST(FAST) \
     FAST(conv2d)        \
     FAST(linear)        \
-    FAST(matmul)        \
-    FAST(attention)
+    FAST(matmul)
 // clang-format on
 
 #define FAST(name)                                      \

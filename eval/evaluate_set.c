@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: MIT
+// Going through a set: prompts, masks, scores. See evaluate.h.
+#include "eval/evaluate_private.h"
+
+#include "autograd/rng.h"
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "eval/mask_folder.h"
+#include "eval/prompter.h"
+#include "eval/published.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GOAL_IOU 0.8
+
+static size_t pixels_of(const Sample *sample) {
+    return (size_t)sample->image.width * (size_t)sample->image.height;
+}
+
+size_t target_truth(const Sample *sample, int index, uint8_t *truth) {
+    size_t count = 0;
+    sample_mask(sample, index, truth);
+    for (size_t i = 0; i < pixels_of(sample); i++) {
+        truth[i] = truth[i] && !(sample->ignore && sample->ignore[i]);
+        count += truth[i];
+    }
+    return count;
+}
+
+static int first_point(const Evaluation *evaluation, int64_t index, Target *target) {
+    const int width = target->sample->image.width, height = target->sample->image.height;
+    int found;
+    if (evaluation->config->prompts == PROMPTS_RANDOM) {
+        char purpose[128];
+        snprintf(purpose, sizeof purpose, "prompt/%s", target->set);
+        Rng rng = rng_stream((uint64_t)evaluation->config->seed, purpose, (uint64_t)index,
+                             (uint64_t)target->instance->id);
+        found = prompt_random(target->truth, width, height, rng_uniform(&rng), target->points);
+    } else {
+        found = prompt_center(target->truth, width, height, target->points);
+    }
+    target->point_count = found > 0;
+    return found;
+}
+
+typedef struct {
+    size_t set;
+    TargetVisit *visit;
+    int64_t left; // instances that may still be visited
+} Walk;
+
+static int visit_instance(Evaluation *evaluation, Walk *walk, int64_t index, const Sample *sample,
+                          int i, uint8_t *truth, Features *features) {
+    const Instance *instance = &sample->instances[i];
+    if (walk->left == 0 || instance->crowd || instance->area < evaluation->config->min_area ||
+        target_truth(sample, i, truth) == 0)
+        return 0;
+    walk->left--;
+    Target target = {.set = evaluation->benchmarks[walk->set].name,
+                     .sample = sample,
+                     .instance = instance,
+                     .truth = truth,
+                     .features = features};
+    int result = first_point(evaluation, index, &target) < 0 ? -1 : 0;
+    if (result == 0) result = walk->visit(evaluation, walk->set, index, &target);
+    features_forget_prompted(features);
+    return result;
+}
+
+// The branch's output for a point in the middle of the image.
+static int add_dependence(Evaluation *evaluation, size_t set, Features *features) {
+    ImageDependence *dependence = &evaluation->results[set].dependence;
+    const PixelPoint middle = {features->image->width / 2, features->image->height / 2};
+    const Image *output = features_get(features, FEATURES_BRANCH, &middle, 1);
+    return output && image_dependence_add(dependence, output) >= 0 ? 0 : -1;
+}
+
+static bool wants_dependence(const Evaluation *evaluation, const Walk *walk) {
+    if (evaluation->results[walk->set].dependence.images >= evaluation->config->dependence)
+        return false;
+    for (size_t i = 0; i < evaluation->systems.count; i++)
+        if (evaluation->systems.items[i].features == FEATURES_BRANCH) return true;
+    return false;
+}
+
+static int visit_read(Evaluation *evaluation, Walk *walk, int64_t index, const Sample *sample,
+                      bool dependence) {
+    uint8_t *truth = array_new(pixels_of(sample), 1);
+    if (!truth) return -1;
+    Features features;
+    features_begin(&features, evaluation->model, &sample->image);
+    int result = 0;
+    if (dependence && wants_dependence(evaluation, walk))
+        result = add_dependence(evaluation, walk->set, &features);
+    features_forget_prompted(&features);
+    for (int i = 0; i < sample->instance_count && result == 0; i++)
+        result = visit_instance(evaluation, walk, index, sample, i, truth, &features);
+    features_done(&features);
+    free(truth);
+    return result;
+}
+
+static int visit_sample(Evaluation *evaluation, Walk *walk, int64_t index, bool dependence) {
+    const Benchmark *benchmark = &evaluation->benchmarks[walk->set];
+    if (interrupt_requested()) return error_int("interrupted");
+    Sample sample;
+    if (dataset_read(benchmark->set, index, &sample))
+        return error_context("set %s, image %lld", benchmark->name, (long long)index);
+    int result = visit_read(evaluation, walk, index, &sample, dependence);
+    if (result) error_context("set %s, image %s", benchmark->name, sample.name);
+    sample_free(&sample);
+    progress_update(&evaluation->progress, ++evaluation->images_done, benchmark->name);
+    return result;
+}
+
+// Goes through the set; `dependence`: with the image-dependence test.
+static int visit_set(Evaluation *evaluation, size_t set, TargetVisit *visit, bool dependence) {
+    const int64_t limit = evaluation->config->instances;
+    Walk walk = {set, visit, limit ? limit : INT64_MAX};
+    int result = 0;
+    for (int64_t i = 0; i < evaluation->benchmarks[set].count && walk.left && result == 0; i++)
+        result = visit_sample(evaluation, &walk, i, dependence);
+    return result;
+}
+
+static json_t *fitted_json(const System *system, double miou) {
+    json_t *json = json_pack("{s:f}", "miou", miou);
+    const Readout *readout = &system->readout;
+    if (system->rule == RULE_MAP || system->rule == RULE_HALF_SPACE)
+        json_object_set_new(json, "sigma", json_real(readout->sigma));
+    if (system->rule == RULE_MAP) {
+        json_object_set_new(json, "similarity",
+                            json_string(readout->form == SIMILARITY_PAPER ? "paper" : "code"));
+        json_object_set_new(json, "threshold", json_integer(readout->threshold));
+    }
+    if (system->rule == RULE_DISC) json_object_set_new(json, "disc", json_real(readout->disc));
+    if (system->rule == RULE_FLOOD) json_object_set_new(json, "flood", json_real(readout->flood));
+    return json;
+}
+
+static int attach_fitted(Evaluation *evaluation, const double *miou) {
+    json_t *systems = json_object();
+    for (size_t i = 0; i < evaluation->systems.count; i++) {
+        const System *system = &evaluation->systems.items[i];
+        if (system_can_be_fitted(system))
+            json_object_set_new(systems, system->name, fitted_json(system, miou[i]));
+    }
+    return attach(evaluation, "fitted", "on",
+                  json_string(evaluation->benchmarks[evaluation->fit_set].name)) ||
+                   attach(evaluation, "fitted", "systems", systems)
+               ? -1
+               : 0;
+}
+
+static int fit_visit(Evaluation *evaluation, size_t set, int64_t sample, Target *target) {
+    (void)set;
+    (void)sample;
+    return fit_add(evaluation->fit, target);
+}
+
+int evaluate_fit(Evaluation *evaluation) {
+    evaluation->fit = fit_new(&evaluation->systems);
+    double *miou = array_new(evaluation->systems.count, sizeof *miou);
+    int result = evaluation->fit && miou ? 0 : -1;
+    if (result == 0) result = visit_set(evaluation, evaluation->fit_set, fit_visit, false);
+    if (result == 0) result = fit_apply(evaluation->fit, miou);
+    if (result == 0) result = attach_fitted(evaluation, miou);
+    free(miou);
+    fit_free(evaluation->fit);
+    evaluation->fit = NULL;
+    return result;
+}
+
+static int add_row(Evaluation *evaluation, const Target *target, const char *system, double iou) {
+    const ReportRow row = {
+        target->set, target->sample->name, target->instance->id, target->instance->area,
+        system,      target->points,       target->point_count,  iou};
+    return report_add(evaluation->report, &row);
+}
+
+static int add_numbered_row(Evaluation *evaluation, const Target *target, const System *system,
+                            int points, double iou) {
+    if (points == 1) return add_row(evaluation, target, system->name, iou);
+    char *name = text_format("%s@%d", system->name, points);
+    int result = name ? add_row(evaluation, target, name, iou) : -1;
+    free(name);
+    return result;
+}
+
+static int export_mask(const Evaluation *evaluation, const Target *target, const System *system,
+                       const uint8_t *mask) {
+    if (!evaluation->masks) return 0;
+    char *folder = text_format("%s/%s", evaluation->masks, system->name);
+    const Image *image = &target->sample->image;
+    int result = folder ? mask_folder_write(folder, target->set, target->sample->name,
+                                            target->instance->id, image->width, image->height, mask)
+                        : -1;
+    free(folder);
+    return result;
+}
+
+// Adds the point that the mask asks for and makes the new mask; when nothing of the object is left
+// uncovered all stays as it is.
+static int click_again(System *system, Target *target, uint8_t *mask) {
+    const Image *image = &target->sample->image;
+    int found = prompt_next(target->truth, mask, target->sample->ignore, image->width,
+                            image->height, &target->points[target->point_count]);
+    if (found <= 0) return found;
+    target->point_count++;
+    return system_predict(system, target, mask);
+}
+
+// Scores one system with 1 point and, clicking on, with up to prompt.points. *first: its IoU
+// with 1.
+static int score_system(Evaluation *evaluation, PointsToGoal *goal, System *system,
+                        const Target *given, uint8_t *mask, double *first) {
+    Target target = *given;
+    const int most = (int)evaluation->config->points;
+    int reached = 0;
+    for (int n = 1; n <= most; n++) {
+        if ((n == 1 ? system_predict(system, &target, mask) : click_again(system, &target, mask)))
+            return error_context("%s", system->name);
+        const double iou = target_score(&target, mask);
+        if (n == 1) {
+            *first = iou;
+            if (export_mask(evaluation, &target, system, mask)) return -1;
+        }
+        if (!reached && iou >= GOAL_IOU) reached = n;
+        if (add_numbered_row(evaluation, &target, system, n, iou)) return -1;
+    }
+    goal->points += reached ? reached : most;
+    goal->reached += reached > 0;
+    return 0;
+}
+
+static bool has_curves(const System *system) {
+    return system->rule == RULE_MAP && !system->fixed;
+}
+
+static int add_curves(Evaluation *evaluation, Target *target, Scored *scored, uint8_t *map) {
+    const size_t count = evaluation->systems.count;
+    scored->curves = array_new(count * FIT_THRESHOLDS, sizeof *scored->curves);
+    int result = scored->curves ? 0 : -1;
+    for (size_t s = 0; s < count && result == 0; s++) {
+        const System *system = &evaluation->systems.items[s];
+        if (!has_curves(system)) continue;
+        const PosthocOptions options = system_posthoc(system);
+        const Image *features =
+            features_get(target->features, system->features, target->points, target->point_count);
+        result = features
+                     ? posthoc_map(features, target->points, target->point_count, &options, map)
+                     : -1;
+        if (result == 0)
+            result = threshold_curve(target, map, system->component,
+                                     scored->curves + s * FIT_THRESHOLDS);
+    }
+    return result;
+}
+
+static Scored *scored_new(SetResult *result, int64_t sample, const Target *target) {
+    if (array_grow(&result->scored, &result->capacity, result->count, sizeof *result->scored))
+        return NULL;
+    char *image = string_copy(target->sample->name);
+    if (!image) return NULL;
+    Scored *scored = &result->scored[result->count++];
+    *scored = (Scored){.sample = sample,
+                       .index = (int)(target->instance - target->sample->instances),
+                       .image = image,
+                       .id = target->instance->id,
+                       .area = target->instance->area,
+                       .point = target->points[0]};
+    return scored;
+}
+
+static int score_visit(Evaluation *evaluation, size_t set, int64_t sample, Target *target) {
+    SetResult *set_result = &evaluation->results[set];
+    Scored *scored = scored_new(set_result, sample, target);
+    uint8_t *mask = scored ? array_new(pixels_of(target->sample), 1) : NULL;
+    int result = mask ? 0 : -1;
+    for (size_t s = 0; s < evaluation->systems.count && result == 0; s++) {
+        System *system = &evaluation->systems.items[s];
+        double iou = 0;
+        result = score_system(evaluation, &set_result->goals[s], system, target, mask, &iou);
+        if (system == evaluation->page_system) scored->iou = iou;
+    }
+    if (result == 0 && evaluation->config->best_threshold)
+        result = add_curves(evaluation, target, scored, mask);
+    free(mask);
+    return result ? error_context("instance %lld", (long long)target->instance->id) : 0;
+}
+
+// The threshold with the highest mean over instances first .. end - 1.
+static int best_threshold(const SetResult *result, size_t system, size_t first, size_t end) {
+    int best = 0;
+    double best_sum = -1;
+    for (int t = 0; t < FIT_THRESHOLDS; t++) {
+        double sum = 0;
+        for (size_t i = first; i < end; i++)
+            sum += result->scored[i].curves[system * FIT_THRESHOLDS + (size_t)t];
+        if (sum <= best_sum) continue;
+        best_sum = sum;
+        best = t;
+    }
+    return best;
+}
+
+static int add_best_rows(Evaluation *evaluation, size_t set, size_t system, const char *name,
+                         size_t first, size_t end) {
+    const SetResult *result = &evaluation->results[set];
+    const int t = best_threshold(result, system, first, end);
+    for (size_t i = first; i < end; i++) {
+        const Scored *scored = &result->scored[i];
+        const ReportRow row = {evaluation->benchmarks[set].name,
+                               scored->image,
+                               scored->id,
+                               scored->area,
+                               name,
+                               &scored->point,
+                               1,
+                               scored->curves[system * FIT_THRESHOLDS + (size_t)t]};
+        if (report_add(evaluation->report, &row)) return -1;
+    }
+    return 0;
+}
+
+static int add_best_per_image(Evaluation *evaluation, size_t set, size_t system, const char *name) {
+    const SetResult *result = &evaluation->results[set];
+    for (size_t first = 0, end; first < result->count; first = end) {
+        end = first + 1;
+        while (end < result->count && result->scored[end].sample == result->scored[first].sample)
+            end++;
+        if (add_best_rows(evaluation, set, system, name, first, end)) return -1;
+    }
+    return 0;
+}
+
+static int add_best(Evaluation *evaluation, size_t set) {
+    if (!evaluation->config->best_threshold) return 0;
+    int result = 0;
+    for (size_t s = 0; s < evaluation->systems.count && result == 0; s++) {
+        const System *system = &evaluation->systems.items[s];
+        if (!has_curves(system)) continue;
+        char *of_set = text_format("%s best threshold (set)", system->name);
+        char *of_image = text_format("%s best threshold (image)", system->name);
+        result = of_set && of_image ? 0 : -1;
+        if (result == 0)
+            result = add_best_rows(evaluation, set, s, of_set, 0, evaluation->results[set].count);
+        if (result == 0) result = add_best_per_image(evaluation, set, s, of_image);
+        free(of_set);
+        free(of_image);
+    }
+    return result;
+}
+
+static int attach_goals(Evaluation *evaluation, size_t set) {
+    if (evaluation->config->points == 1) return 0;
+    const SetResult *result = &evaluation->results[set];
+    json_t *json = json_object();
+    for (size_t s = 0; s < evaluation->systems.count; s++) {
+        const PointsToGoal *goal = &result->goals[s];
+        json_object_set_new(json, evaluation->systems.items[s].name,
+                            json_pack("{s:f, s:f}", "mean", goal->points / (double)result->count,
+                                      "reached", (double)goal->reached / (double)result->count));
+    }
+    return attach(evaluation, "points_to_80", evaluation->benchmarks[set].name, json);
+}
+
+static int attach_missing(Evaluation *evaluation, size_t set) {
+    json_t *json = json_object();
+    for (size_t s = 0; s < evaluation->systems.count; s++) {
+        System *system = &evaluation->systems.items[s];
+        if (system->rule != RULE_FOLDER) continue;
+        json_object_set_new(json, system->name, json_integer((json_int_t)system->missing));
+        system->missing = 0;
+    }
+    if (json_object_size(json))
+        return attach(evaluation, "missing_masks", evaluation->benchmarks[set].name, json);
+    json_decref(json);
+    return 0;
+}
+
+static int attach_dependence(Evaluation *evaluation, size_t set) {
+    const ImageDependence *dependence = &evaluation->results[set].dependence;
+    if (dependence->images < 2) return 0;
+    return attach(evaluation, "image_dependence", evaluation->benchmarks[set].name,
+                  json_pack("{s:I, s:f, s:f}", "images", (json_int_t)dependence->images,
+                            "deviation", image_dependence_deviation(dependence), "level",
+                            image_dependence_level(dependence)));
+}
+
+int evaluate_set(Evaluation *evaluation, size_t set) {
+    const Benchmark *benchmark = &evaluation->benchmarks[set];
+    if (visit_set(evaluation, set, score_visit, true)) return -1;
+    if (evaluation->results[set].count == 0)
+        return error_int("set %s: none of %lld images has an instance to be scored",
+                         benchmark->name, (long long)benchmark->count);
+    if (add_best(evaluation, set) || attach_goals(evaluation, set) ||
+        attach_missing(evaluation, set) || attach_dependence(evaluation, set))
+        return -1;
+    if (benchmark->novel_coco) return report_remark(evaluation->report, published_coco_novel());
+    return 0;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// Feature images of one picture, each made once.
+#ifndef EVAL_FEATURES_H
+#define EVAL_FEATURES_H
+
+#include "data/image.h"
+#include "eval/config.h"
+#include "eval/point.h"
+
+#include <stddef.h>
+
+// A model as the evaluation sees it. Both functions make an 8-bit RGB image of the input's size,
+// which the caller frees. A function that the model does not have is NULL.
+typedef struct {
+    void *context;
+    int (*features)(void *context, const Image *image, Image *features);
+    int (*prompted)(void *context, const Image *image, const PixelPoint *points, int count,
+                    Image *features);
+} EvalModel;
+
+typedef enum {
+    FEATURES_NONE,
+    FEATURES_RAW,    // the picture itself
+    FEATURES_PLAIN,  // the model without prompts
+    FEATURES_BRANCH, // the model with the prompts as input
+    FEATURES_KINDS
+} FeatureKind;
+
+typedef struct {
+    PixelPoint points[EVAL_MAX_POINTS];
+    int count;
+    Image image;
+} PromptedFeatures;
+
+typedef struct {
+    const EvalModel *model; // borrowed
+    const Image *image;     // borrowed
+    Image plain;
+    PromptedFeatures *prompted;
+    size_t count, capacity;
+} Features;
+
+void features_begin(Features *features, const EvalModel *model, const Image *image);
+
+// The feature image of that kind, owned by `features` and valid until the next call; points matter
+// for FEATURES_BRANCH only.
+// NULL and an error when the model has no such function, fails, or gives another size.
+const Image *features_get(Features *features, FeatureKind kind, const PixelPoint *points,
+                          int count);
+
+// Frees what was made for prompts; all.
+void features_forget_prompted(Features *features);
+void features_done(Features *features);
+
+#endif
