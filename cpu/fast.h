@@ -13,7 +13,11 @@ enum { FAST_DECLINES = 1 };
 #define FAST_LIST(FAST) \
     FAST(conv2d)        \
     FAST(linear)        \
-    FAST(matmul)
+    FAST(matmul)        \
+    FAST(unary)         \
+    FAST(binary)        \
+    FAST(geglu)         \
+    FAST(group_norm)
 // clang-format on
 
 #define FAST(name)                                      \
