@@ -4,7 +4,8 @@
 #define CLI_COMMAND_H
 
 // Exit codes: 0 success, 1 failure, 2 wrong usage. argv[0] is the command's own name.
-#define COMMAND_LIST(COMMAND) \
+#define COMMAND_LIST(COMMAND)                                                     \
+    COMMAND(bench, "time ops, the loss, a training step, prediction, the loader") \
     COMMAND(check, "check every op: gradients, back ends against each other, known values")
 
 #define COMMAND(name, help) int cmd_##name(int argc, char **argv);

@@ -25,6 +25,7 @@ typedef struct {
     FILE *out;
     int ran, failed;
     const char *op;
+    double peak_gflops, peak_gbps; // bench only
 } Session;
 
 // ---- leaves -------------------------------------------------------------------------------------
@@ -443,6 +444,11 @@ static int time_variant(const OpVariant *variant, double seconds[2], double *byt
     return isfinite(seconds[0]) ? 0 : -1;
 }
 
+// What limits the forward pass: the larger share of the machine's arithmetic or memory rate.
+static double share_of(const Session *session, double gflops, double gbps) {
+    return fmax(gflops / session->peak_gflops, gbps / session->peak_gbps);
+}
+
 static void bench_variant(Session *session, const OpVariant *variant) {
     double seconds[2], bytes = 0;
     if (time_variant(variant, seconds, &bytes) != 0) {
@@ -450,23 +456,28 @@ static void bench_variant(Session *session, const OpVariant *variant) {
         return;
     }
     double flops = variant->flops ? variant->flops(variant->p) : 0;
+    double gflops = flops / seconds[0] / 1e9, gbps = bytes / seconds[0] / 1e9;
+    double share = share_of(session, gflops, gbps);
+    bool backward = isfinite(seconds[1]) && seconds[1] > 0;
     session->ran++;
     if (session->json)
         fprintf(session->out,
                 "{\"case\": \"%s\", \"shape\": \"%s\", \"forward\": %.6g, \"backward\": %.6g, "
-                "\"gflops\": %.4g, \"gbps\": %.4g}\n",
-                session->op, variant->name, seconds[0], seconds[1], flops / seconds[0] / 1e9,
-                bytes / seconds[0] / 1e9);
+                "\"gflops\": %.4g, \"gbps\": %.4g, \"share\": %.3g}\n",
+                session->op, variant->name, seconds[0], backward ? seconds[1] : 0, gflops, gbps,
+                share);
     else
         fprintf(session->out,
-                "%-16s %-34s forward %9.3f ms  backward %9.3f ms  %7.1f GFLOP/s %6.1f GB/s\n",
-                session->op, variant->name, seconds[0] * 1e3, seconds[1] * 1e3,
-                flops / seconds[0] / 1e9, bytes / seconds[0] / 1e9);
+                "%-16s %-34s forward %9.3f ms  backward %9.3f ms  %7.1f GFLOP/s %6.1f GB/s  "
+                "%3.0f %% of peak\n",
+                session->op, variant->name, seconds[0] * 1e3, backward ? seconds[1] * 1e3 : 0,
+                gflops, gbps, 100 * share);
     fflush(session->out);
 }
 
-int op_cases_bench(const char *only, bool json, FILE *out) {
-    Session session = {.json = json, .out = out};
+int op_cases_bench(const char *only, bool json, double peak_gflops, double peak_gbps, FILE *out) {
+    Session session = {
+        .json = json, .out = out, .peak_gflops = peak_gflops, .peak_gbps = peak_gbps};
     if (!is_known(only)) return -1;
     for (int i = 0; i < CASE_COUNT(cases); i++) {
         session.op = cases[i]->op;

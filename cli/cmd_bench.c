@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// p2s bench: what this machine reaches, one row per case.
+#include "cli/bench.h"
+#include "cli/command.h"
+#include "cli/device.h"
+
+#include "base/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: p2s bench ops [OP] [--json]\n"
+    "       p2s bench loss [--n LIST] [--size HxW] [--inputs FILE.safetensors]\n"
+    "       p2s bench step|unet|predict [--model DIR|sd2|miniature] [--kind gen2seg|prompt2seg]\n"
+    "                 [--size HxW] [--batch B] [--tokens T] [--instances N]\n"
+    "       p2s bench loader [--data hypersim|coco|folder|scenes] [--path PATH] [--split S]\n"
+    "                 [--size HxW] [--batch B] [--workers LIST] [--count N]\n\n"
+    "Times one subject and prints a row per case, with --json an object per line. Times are\n"
+    "medians after one run that does not count.\n\n"
+    "  ops      arithmetic at the shapes of Stable Diffusion 2, then every op; with the share of\n"
+    "           what the machine was measured to reach\n"
+    "  loss     the instance coloring loss with its gradient\n"
+    "  step     encode, U-Net, decode, loss, backward, AdamW\n"
+    "  unet     U-Net forward and backward\n"
+    "  predict  encode, U-Net, decode\n"
+    "  loader   reading and resizing of images and labels\n\n"
+    "  --model M       a model folder (config.json files suffice: weights are then random),\n"
+    "                  or sd2 or miniature (default sd2)\n"
+    "  --kind K        gen2seg or prompt2seg (default gen2seg)\n"
+    "  --size HxW      pixels (default 480x640)\n"
+    "  --batch B       images (default 1; loader 2)\n"
+    "  --tokens T      tokens of the empty prompt (default 77)\n"
+    "  --instances N   regions of a step's target (default 20)\n"
+    "  --n LIST        loss: numbers of regions (default 50,1000)\n"
+    "  --inputs FILE   loss: labels target.N [3,H,W] u8 and prediction.N [3,H,W] f32\n"
+    "  --data, --path, --split, --count, --workers\n"
+    "                  loader: the set (default scenes), how many images of it (default 256), and\n"
+    "                  numbers of threads that read (default 0,1,2)\n"
+    "  --threads T     threads of arithmetic (default: all processors)\n"
+    "  --seconds S     time to spend per case (default 4; ops 0.5)\n"
+    "  --device D      cpu or cuda (default cpu)\n"
+    "  --json          one JSON object per line\n\n"
+    "  p2s bench step --model sd2 --kind prompt2seg --size 128x192 --json\n";
+
+typedef struct {
+    const char *name;
+    int (*run)(const BenchOptions *options);
+} Subject;
+
+static const Subject subjects[] = {{"ops", bench_ops}};
+
+static const Subject *subject_of(const char *name) {
+    for (size_t i = 0; i < ARGUMENTS_COUNT(subjects); i++)
+        if (strcmp(subjects[i].name, name) == 0) return &subjects[i];
+    return NULL;
+}
+
+static bool read_options(int argc, char **argv, Words *words, BenchOptions *o, int *code) {
+    const Argument table[] = {
+        ARG_FLAG("--json", o->json),
+        ARG_TEXT("--model", o->model),
+        ARG_CHOICE("--kind", o->kind, "gen2seg|prompt2seg"),
+        ARG_TEXT("--size", o->size),
+        ARG_TEXT("--inputs", o->inputs),
+        ARG_RANGE("--batch", INTEGER, o->batch, 1, 4096),
+        ARG_RANGE("--tokens", INTEGER, o->tokens, 1, 4096),
+        ARG_RANGE("--instances", INTEGER, o->instances, 1, 100000),
+        ARG_RANGE("--seconds", NUMBER, o->seconds, 0, 3600),
+        ARG_RANGE("--n", LIST, o->n, 1, 1000000),
+        ARG_TEXT("--data", o->data),
+        ARG_TEXT("--path", o->path),
+        ARG_TEXT("--split", o->split),
+        ARG_RANGE("--workers", LIST, o->workers, 0, 256),
+        ARG_RANGE("--count", INTEGER, o->count, 1, 100000000),
+        DEVICE_ARGUMENTS(o->device, o->threads),
+    };
+    const Arguments arguments = {.help = help,
+                                 .options = table,
+                                 .option_count = ARGUMENTS_COUNT(table),
+                                 .words = words,
+                                 .max_words = 2};
+    return arguments_read(&arguments, argc, argv, code);
+}
+
+int cmd_bench(int argc, char **argv) {
+    Words words = {0};
+    BenchOptions options = {.model = "sd2",
+                            .kind = "gen2seg",
+                            .size = "480x640",
+                            .device = "cpu",
+                            .tokens = 77,
+                            .instances = 20,
+                            .seconds = -1,
+                            .data = "scenes",
+                            .count = 256};
+    int code = EXIT_OK;
+    if (!read_options(argc, argv, &words, &options, &code)) return code;
+    const Subject *subject = words.count > 0 ? subject_of(words.items[0]) : NULL;
+    if (!subject)
+        return arguments_wrong("bench", "expected one of ops, loss, step, unet, predict, loader");
+    if (words.count == 2 && subject->run != bench_ops)
+        return arguments_wrong("bench", "unexpected \"%s\"", words.items[1]);
+    options.only = words.count == 2 ? words.items[1] : NULL;
+    if (size_from_text(options.size, &options.height, &options.width) != 0)
+        return arguments_wrong("bench", "--size: %s", error_take());
+    if (device_use(options.device, options.threads) != 0 || subject->run(&options) != 0)
+        return command_failed();
+    return EXIT_OK;
+}

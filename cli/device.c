@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// See device.h.
+#include "cli/device.h"
+
+#include "autograd/backend.h"
+#include "base/error.h"
+#include "cpu/cpu.h"
+#include "cuda/cuda.h"
+
+#include <string.h>
+
+int device_use(const char *device, int64_t threads) {
+    const Backend *backend = strcmp(device, "cuda") == 0 ? cuda_backend() : cpu_backend();
+    if (!backend) return error_context("--device %s", device);
+    if (threads > 0) cpu_set_threads((int)threads);
+    backend_use(backend);
+    return 0;
+}
