@@ -12,12 +12,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { ALIGNMENT = 64, GUARD_BYTES = 64, GUARD_VALUE = 0xA5, CLASS_COUNT = 256 };
+enum { ALIGNMENT = 64, GUARD_VALUE = 0xA5, CLASS_COUNT = 256 };
 #define HUGE_PAGE ((size_t)2 << 20)
 #ifdef P2S_SANITIZED
-enum { CACHING = 0 };
+enum { CACHING = 0, GUARD_BYTES = 0 }; // the sanitizer guards every byte
 #else
-enum { CACHING = 1 };
+enum { CACHING = 1, GUARD_BYTES = 64 };
 #endif
 
 typedef struct FreeBlock {
