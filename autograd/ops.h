@@ -40,7 +40,10 @@ extern "C" {
     OP(softmax,            1, 1) \
     OP(minmax,             1, 2) \
     OP(reduce,             1, 1) \
-    OP(pointwise_loss,     3, 1)
+    OP(pointwise_loss,     3, 1) \
+    OP(coloring_loss,      4, 2) \
+    OP(resize_bilinear,    1, 1) \
+    OP(embedding,          2, 1)
 
 // ---- elementwise ---------------------------------------------------------------------------------
 typedef enum { UNARY_SILU, UNARY_GELU, UNARY_QUICK_GELU, UNARY_EXP, UNARY_SQUARE, UNARY_CLAMP, UNARY_AFFINE } UnaryKind;
@@ -217,11 +220,15 @@ Tensor *op_bce_loss(Tensor *prediction, Tensor *target, Tensor *weight);
 // NONE = 0 for all.
 //   COLORING_CODE      method 2.3, COLORING_PAPER method 2.2 (background in every sum)
 //   COLORING_PROMPTED  method 5.4: prompted I32 [N,K] holds the prompted ids, 0 = unused slot;
-//                      everything else that is valid must be black. NONE in the other forms.
+//                      everything else that is valid must be black; prompted ids that the image
+//                      lacks are dropped; no_background and cap are not read. NONE in the other
+//                      forms.
+// Labels that do not occur do not count. Ids beyond the cap are still `other pixels` of the rest.
 // Saves dprediction [N,H,W,3], the gradient of the loss, already complete; backward only scales it.
 // Fails on shape mismatch; a label above the number of pixels or below -1 is an error.
 Tensor *op_coloring_loss(Tensor *prediction, Tensor *labels, Tensor *no_background,
                          Tensor *prompted, ColoringOptions options);
+// As published: weights 1, 300, 300; factor 10 (PAPER: 1); cap 1251 in the CODE form, else none.
 ColoringOptions coloring_options_default(ColoringForm form);
 
 #ifdef __cplusplus

@@ -22,3 +22,15 @@ unsigned resize_nearest_saves(const resize_nearest_args *args) {
     (void)args;
     return 0;
 }
+
+Tensor *op_resize_bilinear(Tensor *x, int64_t height, int64_t width) {
+    resize_bilinear_args args = {.x = x};
+    if (!front_inputs(OP_resize_bilinear, &args)) return NULL;
+    args.y = resized("resize_bilinear", x, height, width);
+    return RUN(resize_bilinear, args);
+}
+
+unsigned resize_bilinear_saves(const resize_bilinear_args *args) {
+    (void)args;
+    return 0;
+}

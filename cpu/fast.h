@@ -14,10 +14,7 @@ enum { FAST_DECLINES = 1 };
     FAST(conv2d)        \
     FAST(linear)        \
     FAST(matmul)        \
-    FAST(unary)         \
-    FAST(binary)        \
-    FAST(geglu)         \
-    FAST(group_norm)
+    FAST(attention)
 // clang-format on
 
 #define FAST(name)                                      \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reading one two-dimensional dataset of an HDF5 file through libhdf5. All calls into the library
-// are made under one lock, so several threads may read; they take turns.
+// Reading one two-dimensional dataset of an HDF5 file. Several threads may read: files of the
+// oldest layout, as all of Hypersim, at the same time, others in turns.
 #ifndef DATA_HDF5_H
 #define DATA_HDF5_H
 

@@ -61,3 +61,45 @@ const OpCase case_resize_nearest = {"resize_nearest",
                                     CASE_COUNT(nearest_rejects),
                                     nearest_knowns,
                                     CASE_COUNT(nearest_knowns)};
+
+// ---- bilinear -----------------------------------------------------------------------------------
+
+static Tensor *bilinear(CaseRun *run) {
+    return op_resize_bilinear(run->inputs[0], run->p[4], run->p[5]);
+}
+
+#define BILINEAR .inputs = inputs, .forward = bilinear, .terms = terms
+static const OpVariant bilinear_variants[] = {
+    {.name = "twice", .p = {2, 3, 5, 3, 6, 10}, BILINEAR},
+    {.name = "3x7 to 5x11", .p = {1, 3, 7, 2, 5, 11}, BILINEAR},
+    {.name = "smaller", .p = {1, 7, 5, 1, 3, 2}, BILINEAR},
+    {.name = "one pixel to 3x7", .p = {2, 1, 1, 5, 3, 7}, BILINEAR},
+    {.name = "8 at 60x80 to 480x640", .p = {1, 60, 80, 8, 480, 640}, BILINEAR, .bench = true},
+};
+
+static int known_bilinear(void) {
+    const double x[] = {0, 4}, y[] = {0, 1, 3, 4}, four[] = {1, 3, 5, 7}, two[] = {2, 6};
+    if (case_expect("4 of 2", op_resize_bilinear(case_leaf(F64, x, DIMS(1, 1, 2, 1)), 1, 4), y, 4,
+                    1e-15) != 0)
+        return -1;
+    return case_expect("2 of 4", op_resize_bilinear(case_leaf(F64, four, DIMS(1, 4, 1, 1)), 2, 1),
+                       two, 2, 1e-15);
+}
+
+static const OpKnown bilinear_knowns[] = {
+    {"centres are half pixels, edges are clamped", known_bilinear}};
+
+static Tensor *bilinear_empty(void) {
+    const double x[] = {0};
+    return op_resize_bilinear(case_leaf(F32, x, DIMS(1, 1, 1, 1)), 3, 0);
+}
+
+static const OpReject bilinear_rejects[] = {{"rejects an empty result", bilinear_empty, "3 x 0"}};
+
+const OpCase case_resize_bilinear = {"resize_bilinear",
+                                     bilinear_variants,
+                                     CASE_COUNT(bilinear_variants),
+                                     bilinear_rejects,
+                                     CASE_COUNT(bilinear_rejects),
+                                     bilinear_knowns,
+                                     CASE_COUNT(bilinear_knowns)};

@@ -166,6 +166,107 @@ Test(hdf5, shapes_out_of_range_are_errors) {
     folder_remove(folder.text);
 }
 
+// How a file is to be written.
+typedef struct {
+    hid_t type;
+    hsize_t chunk[2]; // 0: contiguous
+    bool shuffle, deflate, newest;
+} Form;
+
+static void make_form(const char *path, const Form *form, const double *values) {
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS), create = H5Pcreate(H5P_DATASET_CREATE);
+    if (form->newest) H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+    if (form->chunk[0]) H5Pset_chunk(create, 2, form->chunk);
+    if (form->shuffle) H5Pset_shuffle(create);
+    if (form->deflate) H5Pset_deflate(create, 6);
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    const hid_t space = H5Screate_simple(2, (const hsize_t[]){7, 10}, NULL);
+    const hid_t set =
+        H5Dcreate2(file, "dataset", form->type, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    cr_assert(H5Dwrite(set, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+    H5Dclose(set);
+    H5Sclose(space);
+    H5Fclose(file);
+    H5Pclose(access);
+    H5Pclose(create);
+}
+
+Test(hdf5, every_form_of_storage_and_number_is_read) {
+    const Path folder = scratch_make(), path = in_folder(folder.text, "form.hdf5");
+    const Form forms[] = {
+        {.type = H5T_STD_I8LE},
+        {.type = H5T_STD_U8LE, .chunk = {7, 10}},
+        {.type = H5T_STD_I16LE, .chunk = {3, 4}, .deflate = true},
+        {.type = H5T_STD_I32LE, .chunk = {1, 1}, .deflate = true},
+        {.type = H5T_STD_I64LE, .chunk = {2, 9}, .shuffle = true, .deflate = true},
+        {.type = H5T_STD_U64LE, .chunk = {5, 3}, .shuffle = true},
+        {.type = H5T_IEEE_F32LE, .chunk = {4, 4}, .deflate = true},
+        {.type = H5T_IEEE_F64LE},
+        {.type = H5T_STD_I16LE, .chunk = {3, 4}, .deflate = true, .newest = true},
+        {.type = H5T_IEEE_F64LE, .newest = true},
+    };
+    for (size_t k = 0; k < sizeof forms / sizeof *forms; k++) {
+        const bool is_unsigned = k == 1 || k == 5, is_float = k == 6 || k == 7 || k == 9;
+        double values[70], *read;
+        for (int i = 0; i < 70; i++)
+            values[i] = (i - (is_unsigned ? 0 : 35)) * (is_float ? 1.5 : 1);
+        make_form(path.text, &forms[k], values);
+        int width, height;
+        cr_assert_eq(hdf5_read_f64(path.text, "dataset", &width, &height, &read), 0, "form %zu: %s",
+                     k, error_message());
+        cr_assert(width == 10 && height == 7);
+        for (int i = 0; i < 70; i++)
+            cr_expect_eq(read[i], values[i], "form %zu, element %d: %g", k, i, read[i]);
+        free(read);
+    }
+    folder_remove(folder.text);
+}
+
+Test(hdf5, a_missing_chunk_and_an_unknown_filter_are_errors) {
+    const Path folder = scratch_make(), path = in_folder(folder.text, "none.hdf5");
+    make_file(path.text, 2, (const hsize_t[]){3, 4}, NULL);
+    expect_unreadable(path.text, "none.hdf5");
+    const hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(create, 2, (const hsize_t[]){2, 2});
+    H5Pset_fletcher32(create);
+    const hid_t file = H5Fcreate(path.text, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t space = H5Screate_simple(2, (const hsize_t[]){3, 4}, NULL);
+    H5Dclose(H5Dcreate2(file, "dataset", H5T_STD_I16LE, space, H5P_DEFAULT, create, H5P_DEFAULT));
+    H5Sclose(space);
+    H5Fclose(file);
+    H5Pclose(create);
+    expect_unreadable(path.text, "filter 3");
+    folder_remove(folder.text);
+}
+
+// The same pseudo-random damage in every run.
+Test(hdf5, a_damaged_file_is_read_or_refused_by_name) {
+    SAMPLE_ROOT(root);
+    const Path folder = scratch_make(), path = in_folder(folder.text, "damaged.hdf5");
+    size_t size;
+    char *bytes = file_read(in_folder(root.text, instances_file).text, 1 << 20, &size);
+    cr_assert_not_null(bytes);
+    int refused = 0;
+    for (size_t at = 0; at < size; at += at < 0xA80 ? 7u : 101u) {
+        const char kept = bytes[at];
+        bytes[at] = (char)((size_t)kept ^ (1 + at * 37 % 255));
+        write_bytes(path.text, bytes, size);
+        bytes[at] = kept;
+        int width, height;
+        int32_t *values;
+        if (hdf5_read_i32(path.text, "dataset", &width, &height, &values) == 0) {
+            cr_expect_eq((long long)width * height, 1024 * 768);
+            free(values);
+            continue;
+        }
+        refused++;
+        expect_error("damaged.hdf5");
+    }
+    cr_expect_gt(refused, 150);
+    free(bytes);
+    folder_remove(folder.text);
+}
+
 static void *read_many(void *path) {
     for (int i = 0; i < 10; i++) {
         int width, height;

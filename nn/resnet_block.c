@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// The residual block. See blocks.h.
+//
+// One time embedding serves the whole batch, so its projection is the same everywhere: it is added
+// to the bias of conv1 instead of to the map.
+#include "autograd/tape.h"
+#include "nn/blocks.h"
+
+void resnet_declare(ParamSet *set, ResnetBlock *block, const char *name, int64_t in, int64_t out,
+                    int64_t time_width, int groups, double eps) {
+    char path[LAYER_NAME_SIZE];
+    *block = (ResnetBlock){
+        .has_shortcut = in != out, .has_time = time_width > 0, .groups = groups, .eps = eps};
+    norm_declare(set, &block->norm1, layer_name(path, name, "norm1"), in);
+    conv_declare(set, &block->conv1, layer_name(path, name, "conv1"), in, out, 3, START_UNIFORM);
+    if (block->has_time)
+        linear_declare(set, &block->time, layer_name(path, name, "time_emb_proj"), time_width, out,
+                       true);
+    norm_declare(set, &block->norm2, layer_name(path, name, "norm2"), out);
+    conv_declare(set, &block->conv2, layer_name(path, name, "conv2"), out, out, 3, START_UNIFORM);
+    if (block->has_shortcut)
+        conv_declare(set, &block->shortcut, layer_name(path, name, "conv_shortcut"), in, out, 1,
+                     START_UNIFORM);
+}
+
+static Tensor *norm_silu(const ResnetBlock *block, const Norm *norm, Tensor *x) {
+    return op_group_norm(x, norm->weight, norm->bias, block->groups, block->eps, true);
+}
+
+static Tensor *forward(Tensor *const *inputs, void *context) {
+    const ResnetBlock *block = context;
+    Tensor *x = inputs[0], *time = inputs[1];
+    Conv conv1 = block->conv1;
+    if (block->has_time) {
+        Tensor *shift = linear_forward(&block->time, time, NONE); // [1,Co]
+        conv1.bias = op_add(conv1.bias, op_reshape(shift, DIMS(-1)));
+    }
+    Tensor *h = conv_forward(&conv1, norm_silu(block, &block->norm1, x), NONE);
+    h = norm_silu(block, &block->norm2, h);
+    Tensor *skip = block->has_shortcut ? conv_forward(&block->shortcut, x, NONE) : x;
+    return conv_forward(&block->conv2, h, skip);
+}
+
+Tensor *resnet_forward(ResnetBlock *block, Tensor *x, Tensor *time) {
+    if (!x || !time) return NULL;
+    Tensor *inputs[] = {x, time};
+    if (block->recompute) return recompute(forward, inputs, 2, block);
+    Scope scope = scope_begin();
+    return scope_end(scope, forward(inputs, block));
+}
