@@ -48,11 +48,14 @@ static int run_item(const Products *p, int64_t i) {
     return onednn_product(a, b, p->M, p->K, p->P, 1, p->add, p->c + i * p->M * p->P, p->P);
 }
 
-// Many small products: one thread each; few or large ones: all threads in each.
+// Many or small products: one thread each; few large ones: all threads in each.
+static inline bool spreads(const Products *p) {
+    return p->batch > 1 && (p->batch >= 2 * cpu_threads() || p->M * p->K * p->P < FAST_PARALLEL);
+}
+
 static int run_products(const Products *p) {
     int failed = 0;
-    bool spread = p->batch >= 2 * cpu_threads() || p->M * p->K * p->P < FAST_PARALLEL;
-#pragma omp parallel for schedule(static) reduction(| : failed) if (spread && p->batch > 1)
+#pragma omp parallel for schedule(static) reduction(| : failed) if (spreads(p))
     for (int64_t i = 0; i < p->batch; i++) failed |= run_item(p, i) != 0;
     return failed ? error_int("matmul: oneDNN failed") : 0;
 }
