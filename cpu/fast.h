@@ -14,7 +14,11 @@ enum { FAST_DECLINES = 1 };
     FAST(conv2d)        \
     FAST(linear)        \
     FAST(matmul)        \
-    FAST(attention)
+    FAST(attention)     \
+    FAST(unary)         \
+    FAST(binary)        \
+    FAST(geglu)         \
+    FAST(group_norm)
 // clang-format on
 
 #define FAST(name)                                      \
