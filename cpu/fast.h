@@ -18,7 +18,8 @@ enum { FAST_DECLINES = 1 };
     FAST(unary)         \
     FAST(binary)        \
     FAST(geglu)         \
-    FAST(group_norm)
+    FAST(group_norm)    \
+    FAST(coloring_loss)
 // clang-format on
 
 #define FAST(name)                                      \
