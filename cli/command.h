@@ -3,8 +3,10 @@
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
 
-// Exit codes: 0 success, 1 failure, 2 wrong usage. argv[0] is the command's own name.
+// Exit codes: 0 success, 1 failure, 2 wrong usage, 3 interrupted, to be continued. argv[0] is the
+// command's own name.
 #define COMMAND_LIST(COMMAND)                                                     \
+    COMMAND(train, "train a model, or continue a run")                            \
     COMMAND(bench, "time ops, the loss, a training step, prediction, the loader") \
     COMMAND(check, "check every op: gradients, back ends against each other, known values")
 
@@ -12,7 +14,7 @@
 COMMAND_LIST(COMMAND)
 #undef COMMAND
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 3 };
 
 // Prints the error that is set to stderr, "p2s: ...", and returns EXIT_FAILED.
 int command_failed(void);

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// p2s train: starts or continues a run.
+#include "cli/command.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/interrupt.h"
+#include "cli/arguments.h"
+#include "cli/device.h"
+#include "train/trainer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: p2s train CONFIG.yaml [key=value ...] [--quiet]\n"
+    "       p2s train --resume RUN [key=value ...] [--quiet]\n"
+    "       p2s train --keys\n\n"
+    "Trains what the config describes, into its run folder: config.yaml with every value, "
+    "metrics.jsonl,\n"
+    "samples/, and checkpoints/step-N, of which `latest` is always complete. --resume continues a "
+    "run\n"
+    "from there to the same bits as if it had never stopped; Ctrl-C ends with a checkpoint.\n"
+    "--keys lists every key with its default and range. Relative paths mean the current folder.\n\n"
+    "  p2s train configs/miniature/gen2seg.yaml train.lr=5e-4 run=runs/try\n"
+    "  p2s train --resume runs/try train.steps=4000\n";
+
+typedef struct {
+    const char *resume;
+    bool quiet, keys;
+    Words words, overrides;
+} TrainArguments;
+
+static int print_keys(void) {
+    char *text = config_help(&train_table);
+    if (!text) return command_failed();
+    fputs(text, stdout);
+    free(text);
+    return EXIT_OK;
+}
+
+static int read_config(const TrainArguments *arguments, TrainConfig *config) {
+    char *stored = arguments->resume ? path_join(arguments->resume, "config.yaml") : NULL;
+    const char *path = stored ? stored : arguments->words.items[0];
+    int result = config_defaults(&train_table, config);
+    if (result == 0) result = config_read(&train_table, config, path);
+    free(stored);
+    for (int i = 0; result == 0 && i < arguments->overrides.count; i++)
+        result =
+            config_override(&train_table, config, arguments->overrides.items[i], "command line");
+    if (result != 0 || !arguments->resume) return result;
+    // The folder that was named is the run, wherever it has been moved to.
+    return config_set(&train_table, config, "run", arguments->resume, "--resume");
+}
+
+static int use_device(TrainConfig *config) {
+    if (config->threads == 0) config->threads = sysconf(_SC_NPROCESSORS_ONLN);
+    return device_use(config->device == 0 ? "cpu" : "cuda", config->threads);
+}
+
+static int run(const TrainArguments *arguments) {
+    TrainConfig config = {0};
+    TrainEnd end = TRAIN_FINISHED;
+    int result = read_config(arguments, &config);
+    if (result == 0) result = use_device(&config);
+    if (result == 0) result = interrupt_watch();
+    if (result == 0) result = train_run(&config, arguments->resume != NULL, arguments->quiet, &end);
+    if (result == 0 && end == TRAIN_INTERRUPTED)
+        fprintf(stderr, "interrupted; continue with: p2s train --resume %s\n", config.run);
+    config_free(&train_table, &config);
+    if (result != 0) return command_failed();
+    return end == TRAIN_FINISHED ? EXIT_OK : EXIT_INTERRUPTED;
+}
+
+int cmd_train(int argc, char **argv) {
+    TrainArguments a = {0};
+    const Argument options[] = {ARG_TEXT("--resume", a.resume), ARG_FLAG("--quiet", a.quiet),
+                                ARG_FLAG("--keys", a.keys)};
+    const Arguments arguments = {help,     options, ARGUMENTS_COUNT(options),
+                                 &a.words, 1,       &a.overrides};
+    int code;
+    if (!arguments_read(&arguments, argc, argv, &code)) return code;
+    if (a.keys) return print_keys();
+    if (!a.resume == !a.words.count)
+        return arguments_wrong("train", a.resume ? "either a config or --resume RUN, not both"
+                                                 : "a config or --resume RUN is needed");
+    return run(&a);
+}

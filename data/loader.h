@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// From a data set to training batches: order, flips and resizes are pure functions of (seed,
+// position), so that a run can start at any batch and workers change nothing.
+#ifndef DATA_LOADER_H
+#define DATA_LOADER_H
+
+#include "data/dataset.h"
+
+typedef struct {
+    int64_t index; // of the batch, from 0
+    int count, height, width;
+    float *image;           // [count, height, width, 3], RGB in [-1, 1]
+    int32_t *labels;        // [count, height, width]: 0 background, 1.. instances, -1 ignored
+    int32_t *no_background; // [count]: 1 where unlabelled pixels are unknown
+    int32_t *instances;     // [count]: largest label
+    char (*names)[256];     // [count]
+} Batch;
+
+typedef struct {
+    int batch, height, width;
+    bool flip; // horizontally, with probability 1/2
+    uint64_t seed;
+    int64_t first, end; // batches first .. end - 1 are made
+    int workers, ahead;
+} LoaderOptions;
+
+typedef struct Loader Loader;
+
+// Every epoch goes through the set in another order; batches run across epochs, all full. A sample
+// without instances, or one that cannot be read, is replaced by another drawn from (seed,
+// position); unreadable ones are named on stderr once each, and more than 1 in 100 of those drawn
+// (and more than 10) ends the run. Borrows the set. An error when the set is empty.
+Loader *loader_open(const Dataset *set, const LoaderOptions *options);
+
+// The next batch, owned by the caller (batch_free); NULL with an error, or without one at the end.
+Batch *loader_next(Loader *loader);
+void loader_close(Loader *loader);
+void batch_free(Batch *batch);
+
+// Position p of epoch e holds sample sample_order(seed, e, n, p) of n: a permutation per epoch,
+// computed without a table.
+int64_t sample_order(uint64_t seed, uint64_t epoch, int64_t n, int64_t position);
+
+#endif

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// Checkpoints of a run: written aside, flushed and renamed, so that `latest` is always complete.
+#ifndef TRAIN_CHECKPOINT_H
+#define TRAIN_CHECKPOINT_H
+
+#include "nn/model.h"
+#include "train/config.h"
+#include "train/optimizer.h"
+
+// Writes RUN/checkpoints/step-N (the model folder, optimizer.safetensors, state.json), points
+// `latest` to it, and removes the oldest beyond config->keep. N = optimizer->step.
+int checkpoint_save(const TrainConfig *config, const Model *model, const Optimizer *optimizer);
+
+// The folder of the newest checkpoint, owned by the caller; NULL without an error when the run has
+// none yet.
+char *checkpoint_latest(const char *run);
+
+// Reads state.json of a checkpoint folder: the number of updates done. Refuses a checkpoint of
+// another task, seed or number of threads, since its run could not be continued to the same bits.
+int checkpoint_state(const char *folder, const TrainConfig *config, int64_t *step);
+
+#endif

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// AdamW over a model's trained parameters. See optimizer.h.
+#include "train/optimizer.h"
+
+#include "autograd/backend.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "nn/safetensors.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int add(Optimizer *optimizer, const ParamSet *set, const Param *param) {
+    int64_t i = optimizer->count++;
+    Tensor *p = param->tensor;
+    optimizer->params[i] = p;
+    optimizer->names[i] = text_format("%s.%s", set->title, param->name);
+    optimizer->m[i] = tensor_zeros(F32, p->ndim, p->shape);
+    optimizer->v[i] = tensor_zeros(F32, p->ndim, p->shape);
+    return optimizer->names[i] && optimizer->m[i] && optimizer->v[i] ? 0 : -1;
+}
+
+int optimizer_begin(Optimizer *optimizer, ParamSet *const *sets, int set_count) {
+    *optimizer = (Optimizer){0};
+    size_t room = 0;
+    for (int s = 0; s < set_count; s++) room += sets[s]->count;
+    optimizer->names = array_new(room, sizeof *optimizer->names);
+    optimizer->params = array_new(room, sizeof *optimizer->params);
+    optimizer->gradients = array_new(room, sizeof *optimizer->gradients);
+    optimizer->m = array_new(room, sizeof *optimizer->m);
+    optimizer->v = array_new(room, sizeof *optimizer->v);
+    if (!optimizer->names || !optimizer->params || !optimizer->gradients || !optimizer->m ||
+        !optimizer->v)
+        return -1;
+    for (int s = 0; s < set_count; s++)
+        for (size_t i = 0; i < sets[s]->count; i++)
+            if (sets[s]->items[i].tensor->needs_grad &&
+                add(optimizer, sets[s], &sets[s]->items[i]) != 0)
+                return -1;
+    return optimizer->count > 0 ? 0 : error_int("nothing is trained: all parameters are frozen");
+}
+
+void optimizer_done(Optimizer *optimizer) {
+    for (int64_t i = 0; i < optimizer->count; i++) {
+        free(optimizer->names[i]);
+        tensor_free(optimizer->m[i]);
+        tensor_free(optimizer->v[i]);
+    }
+    free(optimizer->names);
+    free(optimizer->params);
+    free(optimizer->gradients);
+    free(optimizer->m);
+    free(optimizer->v);
+    *optimizer = (Optimizer){0};
+}
+
+static int gradient_square(Tensor *gradient, double *square) {
+    return backend_current()->sum_of_squares(&gradient, 1, square);
+}
+
+static int name_not_finite(const Optimizer *optimizer) {
+    for (int64_t i = 0; i < optimizer->count; i++) {
+        double square = 0;
+        if (gradient_square(optimizer->gradients[i], &square) != 0) return -1;
+        if (!isfinite(square))
+            return error_int("the gradient of %s is not finite", optimizer->names[i]);
+    }
+    return error_int("the gradient norm is not finite");
+}
+
+int optimizer_update(Optimizer *optimizer, const TrainConfig *config, double lr, double *norm) {
+    for (int64_t i = 0; i < optimizer->count; i++) {
+        if (!optimizer->params[i]->has_grad)
+            return error_int("%s received no gradient", optimizer->names[i]);
+        optimizer->gradients[i] = optimizer->params[i]->grad;
+    }
+    double square = 0;
+    if (backend_current()->sum_of_squares(optimizer->gradients, optimizer->count, &square) != 0)
+        return -1;
+    *norm = sqrt(square);
+    if (!isfinite(*norm)) return name_not_finite(optimizer);
+    double factor = config->clip > 0 ? config->clip / (*norm + 1e-6) : 1;
+    optimizer->step++;
+    return backend_current()->adamw(&(AdamwArgs){.count = optimizer->count,
+                                                 .params = optimizer->params,
+                                                 .m = optimizer->m,
+                                                 .v = optimizer->v,
+                                                 .lr = lr,
+                                                 .beta1 = config->beta1,
+                                                 .beta2 = config->beta2,
+                                                 .eps = config->eps,
+                                                 .weight_decay = config->weight_decay,
+                                                 .grad_scale = factor < 1 ? factor : 1,
+                                                 .step = optimizer->step});
+}
+
+int optimizer_check_gradients(const Optimizer *optimizer,
+                              bool (*may_be_zero)(const char *name, void *context), void *context,
+                              int64_t *zeros) {
+    *zeros = 0;
+    for (int64_t i = 0; i < optimizer->count; i++) {
+        const char *name = optimizer->names[i];
+        double square = 0;
+        if (!optimizer->params[i]->has_grad)
+            return error_int("%s received no gradient: it does not reach the loss", name);
+        if (gradient_square(optimizer->params[i]->grad, &square) != 0) return -1;
+        if (!isfinite(square)) return error_int("the gradient of %s is not finite", name);
+        if (square > 0) continue;
+        if (!may_be_zero(name, context))
+            return error_int("the gradient of %s is exactly zero: it cannot learn", name);
+        ++*zeros;
+    }
+    return 0;
+}
+
+// ---- saving -------------------------------------------------------------------------------------
+
+static int fill_moment(void *context, size_t index, void *values) {
+    const Optimizer *optimizer = context;
+    const Tensor *moment = index % 2 == 0 ? optimizer->m[index / 2] : optimizer->v[index / 2];
+    return tensor_read(moment, values);
+}
+
+// The entries of the file: m and v of every parameter in turn. Names are owned by the entries.
+static SafeEntry *moment_entries(const Optimizer *optimizer) {
+    SafeEntry *entries = array_new((size_t)optimizer->count * 2, sizeof *entries);
+    for (int64_t i = 0; entries && i < 2 * optimizer->count; i++) {
+        const Tensor *p = optimizer->params[i / 2];
+        entries[i].name = text_format("%s.%s", i % 2 == 0 ? "m" : "v", optimizer->names[i / 2]);
+        entries[i].type = SAFE_F32;
+        entries[i].ndim = p->ndim;
+        memcpy(entries[i].shape, p->shape, (size_t)p->ndim * sizeof p->shape[0]);
+    }
+    return entries;
+}
+
+static void entries_free(SafeEntry *entries, int64_t count) {
+    for (int64_t i = 0; entries && i < count; i++) free((char *)entries[i].name);
+    free(entries);
+}
+
+int optimizer_save(const Optimizer *optimizer, const char *path) {
+    SafeEntry *entries = moment_entries(optimizer);
+    int result = entries ? safetensors_write(path, entries, (size_t)optimizer->count * 2,
+                                             fill_moment, (void *)optimizer)
+                         : -1;
+    entries_free(entries, 2 * optimizer->count);
+    return result;
+}
+
+static int load_moment(const SafeFile *file, const SafeEntry *entry, Tensor *to) {
+    const char *path = safetensors_path(file);
+    const SafeTensor *found = safetensors_find(file, entry->name);
+    if (!found) return error_int("%s: tensor %s is missing", path, entry->name);
+    if (found->type != SAFE_F32 || found->ndim != entry->ndim ||
+        memcmp(found->shape, entry->shape, (size_t)entry->ndim * sizeof entry->shape[0]) != 0)
+        return error_int("%s: tensor %s has another shape or type than %s", path, entry->name,
+                         tensor_text(to));
+    return tensor_write(to, found->data);
+}
+
+int optimizer_load(Optimizer *optimizer, const char *path) {
+    SafeFile *file = safetensors_open(path);
+    if (!file) return -1;
+    SafeEntry *entries = moment_entries(optimizer);
+    int64_t count = 2 * optimizer->count;
+    int result = entries ? 0 : -1;
+    if (result == 0 && safetensors_count(file) != (size_t)count)
+        result = error_int("%s: %zu tensors, expected %lld", path, safetensors_count(file),
+                           (long long)count);
+    for (int64_t i = 0; result == 0 && i < count; i++)
+        result =
+            load_moment(file, &entries[i], i % 2 == 0 ? optimizer->m[i / 2] : optimizer->v[i / 2]);
+    entries_free(entries, count);
+    safetensors_close(file);
+    return result;
+}

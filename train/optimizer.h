@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// AdamW over all trained parameters of a model: moments, clipping, saving.
+#ifndef TRAIN_OPTIMIZER_H
+#define TRAIN_OPTIMIZER_H
+
+#include "nn/param.h"
+#include "train/config.h"
+
+typedef struct {
+    int64_t step; // updates done
+    int64_t count;
+    char **names;              // [count] "unet.conv_in.weight", owned
+    Tensor **params, **m, **v; // [count]; params are the sets'
+    Tensor **gradients;        // [count], the params' own
+} Optimizer;
+
+// Moments (zero) for every parameter of the sets that is trained. An error when there is none.
+int optimizer_begin(Optimizer *optimizer, ParamSet *const *sets, int set_count);
+void optimizer_done(Optimizer *optimizer);
+
+// One update with the gradients that the parameters hold, clipped to the global norm config->clip
+// (times min(1, clip / (norm + 1e-6))). *norm is the norm before clipping. A norm that is not
+// finite is an error that names the first such tensor; nothing is changed then.
+int optimizer_update(Optimizer *optimizer, const TrainConfig *config, double lr, double *norm);
+
+// After the first backward pass: every trained parameter must hold a gradient with finite values.
+// Exactly zero gradients are allowed where `may_be_zero` says so, and counted in *zeros; any other
+// is an error that names the parameter.
+int optimizer_check_gradients(const Optimizer *optimizer,
+                              bool (*may_be_zero)(const char *name, void *context), void *context,
+                              int64_t *zeros);
+
+// Moments as a safetensors file: "m.NAME" and "v.NAME" in memory layout. Load wants exactly them.
+int optimizer_save(const Optimizer *optimizer, const char *path);
+int optimizer_load(Optimizer *optimizer, const char *path);
+
+#endif

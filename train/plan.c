@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// The plan of a run. See plan.h.
+#include "train/plan.h"
+
+#include "autograd/backend.h"
+#include "autograd/tape.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "train/optimizer.h"
+#include "train/task.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { PLANNED_INSTANCES = 4 };
+
+// A batch of the run's shape with a few instances in stripes.
+static int striped_batch(const TrainConfig *config, Batch *batch) {
+    size_t count = (size_t)config->batch, height = (size_t)config->height,
+           width = (size_t)config->width, pixels = count * height * width;
+    *batch = (Batch){.count = (int)config->batch,
+                     .height = (int)config->height,
+                     .width = (int)config->width,
+                     .image = array_new(3 * pixels, sizeof *batch->image),
+                     .labels = array_new(pixels, sizeof *batch->labels),
+                     .no_background = array_new(count, sizeof *batch->no_background),
+                     .instances = array_new(count, sizeof *batch->instances),
+                     .names = array_new(count, sizeof *batch->names)};
+    if (!batch->image || !batch->labels || !batch->no_background || !batch->instances ||
+        !batch->names)
+        return -1;
+    for (size_t i = 0; i < pixels; i++)
+        batch->labels[i] = (int32_t)(i / width % height * (PLANNED_INSTANCES + 1) / height);
+    for (size_t b = 0; b < count; b++) batch->instances[b] = PLANNED_INSTANCES;
+    return 0;
+}
+
+static int plan_step(const TrainConfig *config, TaskContext *context, TrainPlan *plan) {
+    const Task *task = task_find(config);
+    const Backend *backend = backend_current();
+    ParamSet *sets[TASK_SETS];
+    Optimizer optimizer;
+    Batch *host = array_new(1, sizeof *host);
+    DeviceBatch batch = {0};
+    Tensor *shown, *prompt;
+    plan->weights = backend->stats().live;
+    int result = optimizer_begin(&optimizer, sets, task_sets(context->model, sets));
+    if (result == 0) result = host ? striped_batch(config, host) : -1;
+    if (result == 0) result = device_batch_begin(&batch, host);
+    backend->reset_stats();
+    tape_record(true);
+    if (result == 0) result = tape_backward(task->loss(context, &batch, &shown, &prompt));
+    tape_record(false);
+    tape_reset();
+    plan->peak = backend->stats().peak;
+    plan->flops = backend->stats().flops * (double)config->accumulate;
+    for (int64_t i = 0; i < optimizer.count; i++)
+        plan->training += 3 * tensor_bytes(optimizer.params[i]);
+    device_batch_done(&batch);
+    batch_free(host);
+    optimizer_done(&optimizer);
+    return result;
+}
+
+int train_plan(const TrainConfig *config, const char *from, TrainPlan *plan) {
+    const Backend *backend = backend_current();
+    *plan = (TrainPlan){0};
+    backend_use(plan_backend());
+    ModelOptions options = task_model_options(config);
+    Model *model = model_init(from, &options);
+    TaskContext context = {.config = config, .model = model, .step = config->foreground_steps};
+    const Task *task = task_find(config);
+    int result = model ? 0 : -1;
+    if (result == 0 && task->prepare) result = task->prepare(&context, false);
+    if (model) task_recompute(model, config->recompute);
+    if (result == 0) result = plan_step(config, &context, plan);
+    model_free(model);
+    backend_use(backend);
+    return result == 0 ? 0 : error_context("plan");
+}
+
+void train_plan_print(const TrainConfig *config, const TrainPlan *plan) {
+    const double gigabyte = 1e9;
+    fprintf(stderr,
+            "plan: weights %.2f GB, gradients and moments %.2f GB, at most %.2f GB in all; "
+            "%.4g GFLOP a step\n",
+            (double)plan->weights / gigabyte, (double)plan->training / gigabyte,
+            (double)plan->peak / gigabyte, plan->flops / 1e9);
+    double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE);
+    if (config->device == 0 && (double)plan->peak > machine)
+        fprintf(stderr,
+                "warning: this machine has %.2f GB; train.recompute=true, a smaller train.batch or "
+                "smaller data.height and data.width need less\n",
+                machine / gigabyte);
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// What is trained, and on which loss: one file per task, train/task_<name>.c. A task makes the loss
+// of one micro-batch; the loop (trainer.c) does the rest.
+#ifndef TRAIN_TASK_H
+#define TRAIN_TASK_H
+
+#include "data/loader.h"
+#include "nn/model.h"
+#include "train/config.h"
+
+// One micro-batch on the device. Tensors are owned by it.
+typedef struct {
+    const Batch *host;
+    Tensor *image;         // F32 [N,H,W,3] in [-1,1]
+    Tensor *labels;        // I32 [N,H,W], -1 ignored
+    Tensor *no_background; // I32 [N]
+} DeviceBatch;
+
+typedef struct {
+    const TrainConfig *config;
+    Model *model;
+    int64_t step; // optimiser step in the making, from 0
+} TaskContext;
+
+typedef struct {
+    const char *name;
+    // (optional) Makes what the task needs and the model lacks. `fresh`: the model starts from
+    // random values.
+    int (*prepare)(TaskContext *context, bool fresh);
+    // The loss, one element. Records on the tape; `shown` receives the predicted image [N,H,W,3] in
+    // 0..255 and `prompt` the condition image [N,H,W,P], both kept, where there are such.
+    Tensor *(*loss)(TaskContext *context, const DeviceBatch *batch, Tensor **shown,
+                    Tensor **prompt);
+    // Whether a parameter ("controlnet.conv_in.weight") may have an exactly zero gradient at the
+    // first step; the reason is printed.
+    bool (*may_be_zero)(const char *name, void *context);
+    const char *zero_reason;
+    // (optional) After the last step, before the last checkpoint.
+    int (*finish)(TaskContext *context, const DeviceBatch *batch);
+} Task;
+
+extern const Task task_vae, task_gen2seg, task_prompt2seg;
+
+// The task of a config, and how its model is opened: what is trained, everything else is frozen.
+const Task *task_find(const TrainConfig *config);
+ModelOptions task_model_options(const TrainConfig *config);
+
+// The parameter sets of a model, at most TASK_SETS; returns how many.
+enum { TASK_SETS = 3 };
+int task_sets(const Model *model, ParamSet **sets);
+
+// Gradient checkpointing in all parts of a model.
+void task_recompute(Model *model, bool on);
+
+int device_batch_begin(DeviceBatch *device, const Batch *batch);
+void device_batch_done(DeviceBatch *device);
+
+// What gen2seg and Prompt2Seg share: latent z [N,h,w,4] and prediction v -> normalised image
+// [N,H,W,3] in about 0..255 (method 2.1, steps 4 to 6; the zero-latent form of x0).
+Tensor *task_decode(const TaskContext *context, Tensor *v);
+
+// Huber to 255 * scale on `object` pixels and 0 elsewhere, both halves of the image weighted alike
+// (pixels with object < 0 are left out). image [N,H,W,3]; object: host map [N,H,W].
+Tensor *task_foreground_loss(const TaskContext *context, Tensor *image, const int8_t *object);
+
+#endif

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+// Prompt2Seg: a ControlNet branch on the frozen gen2seg model is trained so that only the prompted
+// objects are coloured. Source: method 5.3 and 5.4.
+#include "train/task.h"
+
+#include "autograd/rng.h"
+#include "autograd/tape.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "eval/prompter.h"
+#include "nn/prompt_map.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_POINTS = 64 }; // the range of prompt.points
+
+static int prepare(TaskContext *context, bool fresh) {
+    (void)fresh;
+    Model *model = context->model;
+    if (model->control) return 0;
+    return model_add_branch(model, 1, (uint64_t)context->config->seed);
+}
+
+// The prompts of a micro-batch, on the host.
+typedef struct {
+    int channels;
+    float *map;        // Q [N,H,W,P]
+    int32_t *prompted; // [N,P], 0 = unused
+    int8_t *object;    // [N,H,W]: 1 on prompted objects, 0 elsewhere, -1 ignored
+    uint8_t *mask;     // [H,W], scratch
+    int64_t *areas;    // [ids + 1], scratch
+} Prompts;
+
+static void prompts_done(Prompts *prompts) {
+    free(prompts->map);
+    free(prompts->prompted);
+    free(prompts->object);
+    free(prompts->mask);
+    free(prompts->areas);
+}
+
+static int prompts_begin(Prompts *prompts, const Batch *batch, int channels) {
+    size_t pixels = (size_t)batch->height * (size_t)batch->width, n = (size_t)batch->count;
+    int32_t most = 0;
+    for (int b = 0; b < batch->count; b++)
+        if (batch->instances[b] > most) most = batch->instances[b];
+    *prompts = (Prompts){.channels = channels,
+                         .map = array_new(n * pixels * (size_t)channels, sizeof(float)),
+                         .prompted = array_new(n * (size_t)channels, sizeof(int32_t)),
+                         .object = array_new(n * pixels, 1),
+                         .mask = array_new(pixels, 1),
+                         .areas = array_new((size_t)most + 1, sizeof(int64_t))};
+    bool made = prompts->map && prompts->prompted && prompts->object && prompts->mask;
+    return made && prompts->areas ? 0 : -1;
+}
+
+// A random instance of at least min_area pixels that is not yet prompted; 0 when there is none.
+static int32_t choose(Prompts *prompts, const Batch *batch, int b, const int32_t *taken, int count,
+                      double min_area, Rng *rng) {
+    int64_t pixels = (int64_t)batch->height * batch->width;
+    const int32_t *labels = batch->labels + b * pixels;
+    memset(prompts->areas, 0, ((size_t)batch->instances[b] + 1) * sizeof *prompts->areas);
+    for (int64_t i = 0; i < pixels; i++)
+        if (labels[i] > 0) prompts->areas[labels[i]]++;
+    for (int k = 0; k < count; k++)
+        if (taken[k] > 0) prompts->areas[taken[k]] = 0;
+    int32_t candidates = 0;
+    for (int32_t id = 1; id <= batch->instances[b]; id++)
+        candidates += (double)prompts->areas[id] >= min_area;
+    if (candidates == 0) return 0;
+    int64_t wanted = (int64_t)rng_below(rng, (uint64_t)candidates);
+    for (int32_t id = 1; id <= batch->instances[b]; id++)
+        if ((double)prompts->areas[id] >= min_area && wanted-- == 0) return id;
+    return 0;
+}
+
+// Draws the points of one channel inside `id` (0: on the background) and rasterises them.
+static int draw_points(Prompts *prompts, const TrainConfig *config, const Batch *batch, int b,
+                       int channel, int32_t id, Rng *rng) {
+    int width = batch->width, height = batch->height;
+    int64_t pixels = (int64_t)width * height;
+    const int32_t *labels = batch->labels + b * pixels;
+    PromptPoint points[MOST_POINTS];
+    for (int64_t i = 0; i < pixels; i++) prompts->mask[i] = labels[i] == id;
+    int64_t count = 1 + (int64_t)rng_below(rng, (uint64_t)config->prompt_points);
+    for (int64_t p = 0; p < count; p++) {
+        PixelPoint point;
+        int found = prompt_random(prompts->mask, width, height, rng_uniform(rng), &point);
+        if (found <= 0) return found;
+        points[p] = (PromptPoint){point.x, point.y};
+    }
+    for (int64_t i = 0; id > 0 && i < pixels; i++)
+        if (prompts->mask[i]) prompts->object[b * pixels + i] = 1;
+    PromptMapSize size = {height, width, height, width, prompts->channels};
+    return prompt_map_gaussian(&size, points, count, config->prompt_sigma, channel,
+                               prompts->map + b * pixels * prompts->channels);
+}
+
+static int make_prompts(Prompts *prompts, const TrainConfig *config, const Batch *batch) {
+    int64_t pixels = (int64_t)batch->height * batch->width;
+    for (int b = 0; b < batch->count; b++) {
+        Rng rng = rng_stream((uint64_t)config->seed, "prompt", (uint64_t)batch->index, (uint64_t)b);
+        for (int64_t i = b * pixels; i < (b + 1) * pixels; i++)
+            prompts->object[i] = batch->labels[i] < 0 ? -1 : 0;
+        bool empty = rng_uniform(&rng) < config->prompt_empty;
+        int wanted = 1 + (int)rng_below(&rng, (uint64_t)prompts->channels);
+        int32_t *taken = prompts->prompted + b * prompts->channels;
+        for (int k = 0; k < wanted; k++) {
+            if (!empty)
+                taken[k] = choose(prompts, batch, b, taken, k, config->prompt_min_area, &rng);
+            if (taken[k] == 0 && k > 0) break;
+            if (draw_points(prompts, config, batch, b, k, taken[k], &rng) != 0) return -1;
+        }
+    }
+    return 0;
+}
+
+// Image and prompts to the loss.
+static Tensor *prompted_loss(TaskContext *context, const DeviceBatch *batch, Prompts *prompts,
+                             Tensor **shown, Tensor **prompt) {
+    const TrainConfig *config = context->config;
+    Model *model = context->model;
+    int64_t n = batch->host->count, h = batch->host->height, w = batch->host->width;
+    Tensor *map = tape_keep(tape_result(F32, DIMS(n, h, w, prompts->channels)));
+    Tensor *ids = tape_result(I32, DIMS(n, prompts->channels));
+    if (!map || !ids || tensor_write(map, prompts->map) != 0) return NULL;
+    if (tensor_write(ids, prompts->prompted) != 0) return NULL;
+    *prompt = map;
+    Tensor *z = vae_encode_mean(model->vae, batch->image);
+    UnetResiduals residuals;
+    if (controlnet_forward(model->control, z, MODEL_TIMESTEP, model->train_context, map, 1,
+                           &residuals) != 0)
+        return NULL;
+    Tensor *v = unet_forward(model->unet, z, MODEL_TIMESTEP, model->train_context, &residuals);
+    Tensor *image = *shown = tape_keep(task_decode(context, v));
+    if (config->prompt_loss == PROMPT_LOSS_FIXED)
+        return task_foreground_loss(context, image, prompts->object);
+    ColoringOptions options = coloring_options_default(COLORING_PROMPTED);
+    options.variance = config->loss_variance;
+    options.separation = config->loss_separation;
+    options.mean = config->loss_mean;
+    options.separation_factor = config->loss_factor;
+    return op_coloring_loss(op_affine(image, config->loss_scale, 0), batch->labels, NONE, ids,
+                            options);
+}
+
+static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **shown,
+                    Tensor **prompt) {
+    Prompts prompts;
+    Tensor *result = NULL;
+    int channels = (int)context->model->control->config.condition_channels;
+    if (prompts_begin(&prompts, batch->host, channels) == 0 &&
+        make_prompts(&prompts, context->config, batch->host) == 0)
+        result = prompted_loss(context, batch, &prompts, shown, prompt);
+    prompts_done(&prompts);
+    return result;
+}
+
+// At the start only the closed gates learn; what lies before them, and the U-Net's encoder if it
+// is trained along, waits for them to open.
+static bool behind_gate(const char *name, void *context) {
+    (void)context;
+    return strncmp(name, "controlnet.", 11) == 0 &&
+           strncmp(name, "controlnet.controlnet_down_blocks.", 34) != 0 &&
+           strncmp(name, "controlnet.controlnet_mid_block.", 32) != 0;
+}
+
+const Task task_prompt2seg = {.name = "prompt2seg",
+                              .prepare = prepare,
+                              .loss = loss,
+                              .may_be_zero = behind_gate,
+                              .zero_reason = "they lie behind zero convolutions"};

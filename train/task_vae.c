@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// A VAE from nothing: L1 + MSE on pixels and on 8x8 box means (which carry colour where texture
+// would win), and a small KL term. For the miniature world; the published VAE stays as it is.
+#include "train/task.h"
+
+#include "autograd/rng.h"
+#include "autograd/tape.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { BOX = 8 };
+static const double FRESH_LOG_VARIANCE = -6; // else noise drowns the first latents
+
+static int prepare(TaskContext *context, bool fresh) {
+    Model *model = context->model;
+    Param *bias = params_find(&model->vae->params, "quant_conv.bias");
+    if (!fresh || !bias) return 0;
+    int64_t count = tensor_numel(bias->tensor);
+    float *values = array_new((size_t)count, sizeof *values);
+    if (!values || tensor_read_float(bias->tensor, values) != 0) {
+        free(values);
+        return -1;
+    }
+    for (int64_t i = count / 2; i < count; i++) values[i] = (float)FRESH_LOG_VARIANCE;
+    int result = tensor_write_float(bias->tensor, values);
+    free(values);
+    return result;
+}
+
+static Tensor *noise_like(const TaskContext *context, const DeviceBatch *batch,
+                          const Tensor *like) {
+    Tensor *noise = tape_result_like(like);
+    size_t count = (size_t)tensor_numel(like);
+    float *values = array_new(count, sizeof *values);
+    if (!noise || !values) {
+        free(values);
+        return NULL;
+    }
+    Rng rng =
+        rng_stream((uint64_t)context->config->seed, "vae noise", (uint64_t)batch->host->index, 0);
+    for (size_t i = 0; i < count; i++) values[i] = (float)rng_normal(&rng);
+    int written = tensor_write_float(noise, values);
+    free(values);
+    return written == 0 ? noise : NULL;
+}
+
+static Tensor *box_means(Tensor *x) {
+    if (!x) return NULL;
+    int64_t n = x->shape[0], h = x->shape[1] / BOX, w = x->shape[2] / BOX, c = x->shape[3];
+    return op_mean(op_reshape(x, DIMS(n * h, BOX, w, BOX, c)), 1u << 1 | 1u << 3);
+}
+
+static Tensor *distance(Tensor *a, Tensor *b) {
+    return op_add(op_l1_loss(a, b, NONE), op_mse_loss(a, b, NONE));
+}
+
+// Sum over the latent of (mean^2 + exp(logvar) - 1 - logvar) / 2, mean over images.
+static Tensor *kl_term(Tensor *mean, Tensor *logvar) {
+    Tensor *sum = op_add(op_square(mean), op_sub(op_exp(logvar), op_affine(logvar, 1, 1)));
+    if (!sum) return NULL;
+    return op_affine(op_sum(sum, REDUCE_ALL), 0.5 / (double)mean->shape[0], 0);
+}
+
+static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **shown,
+                    Tensor **prompt) {
+    const TrainConfig *config = context->config;
+    Tensor *moments = vae_encode_moments(context->model->vae, batch->image);
+    *prompt = NONE;
+    if (!moments) return NULL;
+    int64_t channels = tensor_side(moments, -1) / 2;
+    Tensor *mean = op_slice(moments, -1, 0, channels);
+    Tensor *logvar = op_clamp(op_slice(moments, -1, channels, channels), -30, 20);
+    if (!mean || !logvar) return NULL;
+    Tensor *spread = op_mul(op_exp(op_affine(logvar, 0.5, 0)), noise_like(context, batch, mean));
+    double scaling = context->model->vae->config.scaling_factor;
+    Tensor *y = vae_decode(context->model->vae, op_affine(op_add(mean, spread), scaling, 0));
+    *shown = tape_keep(op_affine(y, 127.5, 127.5));
+    Tensor *pixels = distance(y, batch->image);
+    Tensor *boxes = distance(box_means(y), box_means(batch->image));
+    return op_add(op_add(pixels, op_affine(boxes, config->vae_box, 0)),
+                  op_affine(kl_term(mean, logvar), config->vae_kl, 0));
+}
+
+// Latents are used at unit deviation: the scaling factor becomes 1 / deviation over a batch.
+static int finish(TaskContext *context, const DeviceBatch *batch) {
+    Vae *vae = context->model->vae;
+    bool recording = tape_record(false);
+    Tensor *moments = vae_encode_moments(vae, batch->image);
+    Tensor *mean = moments ? op_slice(moments, -1, 0, tensor_side(moments, -1) / 2) : NULL;
+    double count = mean ? (double)tensor_numel(mean) : 1;
+    double average = tensor_item(op_mean(mean, REDUCE_ALL));
+    double square = tensor_item(op_mean(mean ? op_square(mean) : NULL, REDUCE_ALL));
+    tape_record(recording);
+    tape_reset();
+    double deviation = sqrt((square - average * average) * count / fmax(1, count - 1));
+    if (!(deviation > 0)) return error_int("vae: the latents have no spread");
+    vae->config.scaling_factor = 1 / deviation;
+    return 0;
+}
+
+static bool never(const char *name, void *context) {
+    (void)name, (void)context;
+    return false;
+}
+
+const Task task_vae = {.name = "vae",
+                       .prepare = prepare,
+                       .loss = loss,
+                       .may_be_zero = never,
+                       .zero_reason = "",
+                       .finish = finish};

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// The training loop and its run folder.
+//
+//     RUN/config.yaml            every value resolved
+//     RUN/metrics.jsonl          one line per optimiser step
+//     RUN/samples/step-N.png     image | prompt | prediction | target
+//     RUN/checkpoints/step-N/    a model folder, optimizer.safetensors, state.json
+//     RUN/checkpoints/latest     link to the newest; always complete
+#ifndef TRAIN_TRAINER_H
+#define TRAIN_TRAINER_H
+
+#include "train/config.h"
+
+typedef enum { TRAIN_FINISHED, TRAIN_INTERRUPTED } TrainEnd;
+
+// Runs or continues what config describes on the current back end, to its last step or until an
+// interrupt (which ends with a checkpoint). `resume` continues from checkpoints/latest where there
+// is one; without it a run folder that holds checkpoints is refused. Prints the plan and progress
+// on stderr unless quiet. Returns 0 and *end, or -1 with an error; checkpoints stay intact then.
+int train_run(const TrainConfig *config, bool resume, bool quiet, TrainEnd *end);
+
+#endif
