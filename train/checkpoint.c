@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "eval/predict_settings.h"
 #include "train/task.h"
 
 #include <jansson.h>
@@ -29,9 +30,19 @@ static int save_state(const char *folder, const TrainConfig *config, int64_t ste
     return result;
 }
 
+static int save_settings(const char *folder, const TrainConfig *config) {
+    PredictSettings settings = {
+        .normalise = config->normalise == NORMALISE_AFFINE ? PREDICT_AFFINE : PREDICT_MINMAX,
+        .x0 = config->predict_x0 == 0 ? PREDICT_X0_IMAGE : PREDICT_X0_ZERO,
+        .resolution = config->predict_resolution,
+        .prompt_sigma = config->prompt_sigma,
+    };
+    return predict_settings_write(&settings, folder);
+}
+
 static int save_into(const char *folder, const TrainConfig *config, const Model *model,
                      const Optimizer *optimizer) {
-    if (model_save(model, folder) != 0) return -1;
+    if (model_save(model, folder) != 0 || save_settings(folder, config) != 0) return -1;
     char *path = path_join(folder, "optimizer.safetensors");
     int result = path ? optimizer_save(optimizer, path) : -1;
     free(path);

@@ -48,6 +48,8 @@
     KEY(BOOL,   prompt_unet,    "prompt.train_unet",      "false", "", "train the U-Net along with the branch (an upper bound, not Prompt2Seg)") \
     KEY(DOUBLE, vae_kl,         "vae.kl",                 "1e-6", "[0, inf)", "weight of the KL term, summed over the latent")                \
     KEY(DOUBLE, vae_box,        "vae.box",                "3", "[0, inf)", "weight of the loss on 8x8 box means, which carries colour")       \
+    KEY(CHOICE, predict_x0,     "predict.x0",             "image", "image|zero", "how the trained model is asked: clean latent with the image's share or without (method 2.6)") \
+    KEY(INT,    predict_resolution, "predict.resolution", "768", "[0, 65535]", "longer side at which the trained model is asked; 0 = the image's own") \
     KEY(STRING, data_set,       "data.set",               "scenes", "", "kind of data set: hypersim, coco, folder, scenes")                   \
     KEY(STRING, data_path,      "data.path",              "", "", "root folder of the data set")                                              \
     KEY(STRING, data_split,     "data.split",             "", "", "split, as the data set names it; empty = its default")                     \
