@@ -126,6 +126,7 @@ for preset in "${built[@]}"; do
         tests release
         op_cases release
         check "install and use" install_and_use
+        check "kill and resume" scripts/check_resume.sh
         ;;
     tsan) tsan ;;
     *) tests "$preset" ;;
