@@ -13,11 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIDE_DEFAULT = 64, SIDE_LEAST = 16, SIDE_MOST = 1024, ANY_STYLE = -1 };
+enum { SIDE_DEFAULT = 64, SIDE_LEAST = 16, SIDE_MOST = 1024, ANY_STYLE = -1, ANY_OR_COLORMAP = -2 };
 
 typedef struct {
     const char *name;
-    int style; // ANY_STYLE: drawn anew for each image, colour maps excepted
+    int style; // ANY_STYLE: drawn anew for each image, colour maps excepted; ANY_OR_COLORMAP: these
+               // and colour maps in turn, what an auto-encoder must carry
     bool seen, unseen;
     int64_t count;
 } Split;
@@ -27,6 +28,7 @@ static const Split splits[] = {
     {"train", STYLE_photo, true, false, 6000},
     {"val", STYLE_photo, true, false, 200},
     {"pretrain", ANY_STYLE, true, true, 6000},
+    {"autoencode", ANY_OR_COLORMAP, true, true, 6000},
     {"colormap", STYLE_colormap, true, true, 6000},
     {"shapes", STYLE_photo, false, true, 200},
     {"painting", STYLE_painting, true, false, 200},
@@ -60,9 +62,10 @@ static const Split *split_find(const char *name) {
     if (!name || !*name) name = "train";
     for (int i = 0; i < SPLIT_COUNT; i++)
         if (strcmp(name, splits[i].name) == 0) return &splits[i];
-    return error_null("scenes: no split '%s'; expected train, val, pretrain, colormap, shapes, "
-                      "painting, xray, lineart, hand, clutter or wires",
-                      name);
+    return error_null(
+        "scenes: no split '%s'; expected train, val, pretrain, autoencode, colormap, shapes, "
+        "painting, xray, lineart, hand, clutter or wires",
+        name);
 }
 
 static int families_set(Scenes *scenes, const char *subset) {
@@ -85,13 +88,13 @@ static int describe_write(Scenes *scenes) {
     text_add(&scenes->description, "scenes/%s: %lld generated images of %dx%d, seed %llu\n",
              scenes->split->name, (long long)scenes->count, scenes->size, scenes->size,
              (unsigned long long)scenes->seed);
-    text_add(&scenes->description, "style: %s; holds:", style == ANY_STYLE ? "all" : styles[style]);
+    text_add(&scenes->description, "style: %s; holds:", style < 0 ? "all" : styles[style]);
     for (int k = 0; k < SHAPE_COUNT && style != STYLE_wires; k++)
         if (shape_family_seen((ShapeFamily)k) ? scenes->seen : scenes->unseen)
             text_add(&scenes->description, " %s", kind_names[k]);
-    if (style == STYLE_hand || style == ANY_STYLE)
+    if (style == STYLE_hand || style < 0)
         text_add(&scenes->description, " %s", kind_names[KIND_HAND]);
-    if (style == STYLE_wires || style == ANY_STYLE)
+    if (style == STYLE_wires || style < 0)
         text_add(&scenes->description, " %s", kind_names[KIND_WIRE]);
     return text_add(&scenes->description,
                     "\nnothing is drawn that shows less than %d/4096 of the image\n",
@@ -155,8 +158,9 @@ static int scene_draw(const Scenes *scenes, int64_t index, Scene *scene, Sample 
     Rng layout = rng_stream(scenes->seed, purpose, (uint64_t)index, 0);
     Rng paint = rng_stream(scenes->seed, purpose, (uint64_t)index, 1);
     Rng style = rng_stream(scenes->seed, purpose, (uint64_t)index, 2);
-    scene->style = (Style)scenes->split->style;
-    if (scenes->split->style == ANY_STYLE) scene->style = (Style)rng_below(&style, STYLE_colormap);
+    int wanted = scenes->split->style;
+    if (wanted == ANY_OR_COLORMAP && index % 2 == 1) wanted = STYLE_colormap;
+    scene->style = (Style)(wanted < 0 ? (int)rng_below(&style, STYLE_colormap) : wanted);
     scene->seen = scenes->seen;
     scene->unseen = scenes->unseen;
     scene_layout(scene, &layout, sample->labels.ids);
@@ -184,7 +188,8 @@ static int scenes_read(void *set, int64_t index, Sample *sample) {
 
 const DatasetType dataset_scenes = {
     .name = "scenes",
-    .help = "generated shapes; split: train, val, pretrain, colormap, shapes, painting, xray, "
+    .help = "generated shapes; split: train, val, pretrain, autoencode, colormap, shapes, "
+            "painting, xray, "
             "lineart, hand, clutter, wires; subset: seen, unseen, both; size, count, seed",
     .open = scenes_open,
     .count = scenes_count,

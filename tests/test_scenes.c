@@ -411,3 +411,21 @@ Test(export, names_the_folder_it_cannot_make) {
     cr_expect(strstr(error_take(), "/dev/null"));
     dataset_close(set);
 }
+
+Test(scenes, autoencode_shows_colour_maps_every_other_time) {
+    Dataset *set = open_split("autoencode", 32, 3);
+    for (int64_t i = 0; i < 8; i++) {
+        Sample sample = read_sample(set, i);
+        bool flat = true; // a colour map has one colour per instance
+        const uint8_t *first[64] = {0};
+        for (int p = 0; p < 32 * 32; p++) {
+            const uint8_t *pixel = sample.image.pixels + 3 * p;
+            const uint8_t **seen = &first[sample.labels.ids[p]];
+            if (!*seen) *seen = pixel;
+            flat = flat && memcmp(*seen, pixel, 3) == 0;
+        }
+        cr_assert_eq(flat, i % 2 == 1, "image %d", (int)i);
+        sample_free(&sample);
+    }
+    dataset_close(set);
+}
