@@ -5,9 +5,13 @@
 
 // Exit codes: 0 success, 1 failure, 2 wrong usage, 3 interrupted, to be continued. argv[0] is the
 // command's own name.
-#define COMMAND_LIST(COMMAND)                                                     \
-    COMMAND(train, "train a model, or continue a run")                            \
-    COMMAND(bench, "time ops, the loss, a training step, prediction, the loader") \
+#define COMMAND_LIST(COMMAND)                                                       \
+    COMMAND(train, "train a model, or continue a run")                              \
+    COMMAND(predict, "the mask of what a point in an image lies on")                \
+    COMMAND(prepare, "walk a data set once: verify, count, write its index")        \
+    COMMAND(init, "write a model folder with random weights")                       \
+    COMMAND(info, "say what a model, a data set, a weight file or this machine is") \
+    COMMAND(bench, "time ops, the loss, a training step, prediction, the loader")   \
     COMMAND(check, "check every op: gradients, back ends against each other, known values")
 
 #define COMMAND(name, help) int cmd_##name(int argc, char **argv);
