@@ -220,9 +220,18 @@ Test(train, a_run_folder_with_checkpoints_is_not_started_again) {
     refuse("run", one, "--resume");
 }
 
-Test(train, a_resume_with_another_thread_count_or_seed_is_refused) {
+static char *config_of(const char *run) {
+    char *path = text_format("%s/%s/config.yaml", folder, run);
+    char *text = file_read(path, 1 << 20, NULL);
+    cr_assert_not_null(text, "%s", error_message());
+    free(path);
+    return text;
+}
+
+Test(train, a_resume_with_another_thread_count_or_seed_is_refused_and_changes_nothing) {
     const char *const one[] = {"train.steps=1", NULL};
     train("run", one, false);
+    char *before = config_of("run");
     const char *const others[] = {"threads=1", "seed=3", "task=prompt2seg"};
     for (int i = 0; i < 3; i++) {
         const char *const more[] = {others[i], NULL};
@@ -233,6 +242,10 @@ Test(train, a_resume_with_another_thread_count_or_seed_is_refused) {
         cr_assert(strstr(error_take(), "state.json"));
         config_free(&train_table, &config);
     }
+    char *after = config_of("run");
+    cr_assert_str_eq(before, after);
+    free(before);
+    free(after);
 }
 
 Test(train, sizes_that_the_vae_cannot_halve_are_refused) {

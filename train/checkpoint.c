@@ -117,7 +117,8 @@ static int check_state(const char *path, const json_t *state, const TrainConfig 
     const json_t *at = json_object_get(state, "step");
     int64_t seed = json_integer_value(json_object_get(state, "seed"));
     int64_t threads = json_integer_value(json_object_get(state, "threads"));
-    if (!task || !json_is_integer(at)) return error_int("%s: task or step is missing", path);
+    if (!task || !json_is_integer(at) || json_integer_value(at) < 0)
+        return error_int("%s: task or step is missing", path);
     if (strcmp(task, task_find(config)->name) != 0)
         return error_int("%s: the checkpoint is of task %s, the config says %s", path, task,
                          task_find(config)->name);
@@ -137,8 +138,13 @@ int checkpoint_state(const char *folder, const TrainConfig *config, int64_t *ste
     if (!path) return -1;
     json_error_t problem;
     json_t *state = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
-    int result = state ? check_state(path, state, config, step)
-                       : error_int("%s:%d: %s", path, problem.line, problem.text);
+    int result = -1;
+    if (state)
+        result = check_state(path, state, config, step);
+    else if (problem.line < 1)
+        error_int("%s", problem.text);
+    else
+        error_int("%s:%d: %s", path, problem.line, problem.text);
     json_decref(state);
     free(path);
     return result;

@@ -167,12 +167,12 @@ int optimizer_load(Optimizer *optimizer, const char *path) {
     SafeEntry *entries = moment_entries(optimizer);
     int64_t count = 2 * optimizer->count;
     int result = entries ? 0 : -1;
-    if (result == 0 && safetensors_count(file) != (size_t)count)
-        result = error_int("%s: %zu tensors, expected %lld", path, safetensors_count(file),
-                           (long long)count);
     for (int64_t i = 0; result == 0 && i < count; i++)
         result =
             load_moment(file, &entries[i], i % 2 == 0 ? optimizer->m[i / 2] : optimizer->v[i / 2]);
+    if (result == 0 && safetensors_count(file) != (size_t)count)
+        result = error_int("%s: %zu tensors, expected %lld", path, safetensors_count(file),
+                           (long long)count);
     entries_free(entries, count);
     safetensors_close(file);
     return result;

@@ -124,6 +124,16 @@ static int print_plan(const Trainer *trainer, const char *from) {
     return 0;
 }
 
+// Before config.yaml changes: what the run cannot continue with must not replace it.
+static int check_resume(const TrainConfig *config, const char *checkpoint, bool quiet) {
+    int64_t done = 0;
+    if (checkpoint_state(checkpoint, config, &done) != 0) return -1;
+    if (done >= config->steps && !quiet)
+        fprintf(stderr, "%s is finished: %lld of %lld steps\n", config->run, (long long)done,
+                (long long)config->steps);
+    return 0;
+}
+
 static int begin(Trainer *trainer, bool resume) {
     const TrainConfig *config = trainer->config;
     if (folder_make(config->run) != 0) return -1;
@@ -137,6 +147,7 @@ static int begin(Trainer *trainer, bool resume) {
     }
     const char *from = checkpoint ? checkpoint : config->model;
     int result = from[0] ? print_plan(trainer, from) : 0;
+    if (result == 0 && checkpoint) result = check_resume(config, checkpoint, trainer->quiet);
     if (result == 0) result = write_config(config);
     if (result == 0) result = open_data(trainer);
     if (result == 0) result = open_model(trainer, checkpoint);
