@@ -127,6 +127,7 @@ for preset in "${built[@]}"; do
         op_cases release
         check "install and use" install_and_use
         check "kill and resume" scripts/check_resume.sh
+        check "bad input" scripts/check_bad_input.sh
         ;;
     tsan) tsan ;;
     *) tests "$preset" ;;

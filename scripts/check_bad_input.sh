@@ -1,0 +1,205 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Gives the program bad input of every kind and shows its messages. Each case must end with an exit
+# code of 1 to 123, name what is wrong on stderr, and leave nothing half-written. Exit code 1 when a
+# case does not. Half a minute.
+#   check_bad_input.sh [p2s=build/release/p2s]
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+p2s=build/release/p2s
+for setting in "$@"; do
+    case $setting in
+    p2s=*) p2s=${setting#p2s=} ;;
+    *) echo "check_bad_input: unknown argument \"$setting\"" >&2 && exit 2 ;;
+    esac
+done
+[ -x "$p2s" ] || { echo "check_bad_input: $p2s is missing; build it first" >&2 && exit 1; }
+p2s=$(realpath "$p2s")
+configs=$PWD/configs/miniature
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=2
+cases=0 failed=0
+
+wrong() {
+    echo "    WRONG: $1"
+    failed=$((failed + 1))
+}
+
+# refused "WHAT" "WORD|WORD" COMMAND...: the command must refuse with a message that has the words.
+refused() {
+    local what=$1 words=$2 code=0 word found
+    shift 2
+    cases=$((cases + 1))
+    timeout 60 "$@" >out 2>err || code=$?
+    echo "$what (exit code $code)"
+    grep -v '^plan' err | sed 's/^/    /' | head -n 6
+    { [ "$code" -ge 1 ] && [ "$code" -le 123 ]; } || wrong "exit code $code"
+    while read -r -d '|' word; do
+        grep -qF -- "$word" err || wrong "\"$word\" is not in the message"
+    done <<<"$words|"
+    found=$(find . -name '*.tmp' -o -name '*.old')
+    [ -z "$found" ] || wrong "left behind: $found"
+}
+
+# absent PATH...: nothing was written there.
+absent() {
+    local path
+    for path in "$@"; do [ ! -e "$path" ] || wrong "$path was written"; done
+}
+
+# damage.py: safetensors files and images with one thing wrong.
+cat >damage.py <<'PYTHON'
+import json, struct, sys, zlib
+
+def tensors(path):
+    data = open(path, "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8 : 8 + size]), data[8 + size :]
+
+def save(path, header, data):
+    text = json.dumps(header).encode()
+    open(path, "wb").write(struct.pack("<Q", len(text)) + text + data)
+
+def reshape(path, name):
+    header, data = tensors(path)
+    header[name]["shape"] = [2, header[name]["shape"][0] // 2]
+    save(path, header, data)
+
+def drop(path, name):
+    header, data = tensors(path)
+    start, end = header.pop(name)["data_offsets"]
+    for key, row in header.items():
+        if key != "__metadata__" and row["data_offsets"][0] >= end:
+            row["data_offsets"] = [at - (end - start) for at in row["data_offsets"]]
+    save(path, header, data[:start] + data[end:])
+
+def outside(path, name):
+    header, data = tensors(path)
+    header[name]["data_offsets"] = [at + len(data) for at in header[name]["data_offsets"]]
+    save(path, header, data)
+
+def png(path, width, height, channels):
+    def chunk(kind, data):
+        crc = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+    rows = b"".join(
+        b"\0" + bytes(int(x > width // 2) + 40 * c for x in range(int(width)) for c in range(channels))
+        for _ in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2 if channels == 3 else 0, 0, 0, 0)
+    open(path, "wb").write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) +
+                           chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+words = [int(word) if word.isdigit() else word for word in sys.argv[2:]]
+{"reshape": reshape, "drop": drop, "outside": outside, "png": png}[sys.argv[1]](*words)
+PYTHON
+
+# A picture of 64 x 48 pixels.
+base64 -d >good.jpg <<'BASE64'
+/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABsSFBcUERsXFhceHBsgKEIrKCUlKFE6PTBCYFVlZF9VXVtqeJmBanGQc1td
+hbWGkJ6jq62rZ4C8ybqmx5moq6T/2wBDARweHigjKE4rK06kbl1upKSkpKSkpKSkpKSkpKSkpKSkpKSkpKSkpKSkpKSkpKSk
+pKSkpKSkpKSkpKSkpKSkpKT/wAARCAAwAEADASIAAhEBAxEB/8QAFwABAQEBAAAAAAAAAAAAAAAAAAMCAf/EABoQAQEAAwEB
+AAAAAAAAAAAAAAABERJRAkH/xAAZAQEAAwEBAAAAAAAAAAAAAAAAAQIDBAX/xAAaEQEAAwEBAQAAAAAAAAAAAAAAAQIDEQQS
+/9oADAMBAAIRAxEAPwCADBQGfdsxhna9R1vTz2vX6hQT2vVBXTKc+dAEsgAGPfxlv3LcYZ1vES9HC9YziJlxVPW8UIZeq0W5
+yQBLjAAAAAAAAf/Z
+BASE64
+
+# What every training command below has in common.
+tiny=(seed=1 threads=2 train.steps=2 train.batch=1 train.checkpoint_every=1 train.keep=5
+    train.sample_every=0 data.count=10 data.height=32 data.width=32 data.workers=0)
+train() {
+    refused "$1" "$2" "$p2s" train --quiet "$configs/gen2seg.yaml" "${tiny[@]}" "${@:3}"
+}
+
+"$p2s" train --quiet "$configs/gen2seg.yaml" "${tiny[@]}" model=miniature run=good || {
+    echo "check_bad_input: the good run failed" >&2
+    exit 1
+}
+cp -rL good/checkpoints/latest model
+rm -r model/optimizer.safetensors model/state.json
+unet=unet/diffusion_pytorch_model.safetensors
+
+# A copy of the good model, to be damaged.
+copy_model() {
+    rm -rf "$1"
+    cp -r model "$1"
+}
+
+echo "--- weights"
+copy_model bad && truncate -s 300000 bad/$unet
+train "truncated safetensors" "bad/$unet" model=bad run=run-weights
+copy_model bad && truncate -s 5 bad/$unet
+train "safetensors without a header" "bad/$unet" model=bad run=run-weights
+copy_model bad && python3 damage.py reshape bad/$unet conv_in.bias
+train "tensor of another shape" "bad/$unet|conv_in.bias" model=bad run=run-weights
+copy_model bad && python3 damage.py drop bad/$unet conv_in.bias
+train "missing tensor" "bad/$unet|conv_in.bias" model=bad run=run-weights
+copy_model bad && python3 damage.py outside bad/$unet conv_in.bias
+train "tensor outside the file" "bad/$unet|conv_in.bias" model=bad run=run-weights
+copy_model bad && rm bad/$unet
+train "missing weight file" "bad/$unet" model=bad run=run-weights
+copy_model bad && rm bad/empty_prompt.safetensors
+train "missing empty prompt" "bad/empty_prompt.safetensors" model=bad run=run-weights
+copy_model bad && echo '{"in_channels": 4,' >bad/unet/config.json
+train "network configuration that is no JSON" "bad/unet/config.json" model=bad run=run-weights
+train "no such model" "nowhere" model=nowhere run=run-weights
+absent run-weights/checkpoints
+
+echo "--- configuration"
+printf 'run: run-config\ntrain:\n  warm_up: 1\n' >unknown.yaml
+refused "unknown key" "unknown.yaml:3|train.warm_up|train.warmup" "$p2s" train unknown.yaml
+printf 'run: run-config\ntrain:\n  steps: [1\n' >broken.yaml
+refused "not YAML" "broken.yaml" "$p2s" train broken.yaml
+train "unknown key on the command line" "train.stps|train.steps" model=model run=run-config \
+    train.stps=5
+train "value out of range" "train.lr|-1" model=model run=run-config train.lr=-1
+train "value of another type" "train.steps|many" model=model run=run-config train.steps=many
+train "no such choice" "train.schedule|linear" model=model run=run-config train.schedule=linear
+train "size that the auto-encoder cannot halve" "data.height" model=model run=run-size \
+    data.height=30
+refused "no such file" "nowhere.yaml" "$p2s" train nowhere.yaml
+absent run-config run-size/checkpoints
+
+echo "--- where nothing can be written"
+echo text >file
+train "run folder below a file" "file" model=model run=file/run
+train "run folder in /proc" "/proc/run" model=model run=/proc/run
+train "run folder that holds another run" "good" model=model run=good
+
+echo "--- checkpoints"
+good=$(find good -type f -exec sha256sum {} + | sort | sha256sum)
+# damaged_run: a copy of the good run, to be damaged; `at` is its newest checkpoint.
+damaged_run() {
+    rm -rf resumed
+    cp -r good resumed
+    at=resumed/checkpoints/step-2
+}
+# A refused resume leaves the run as it was found.
+resume() {
+    local before after
+    before=$(find resumed/checkpoints -type f -exec sha256sum {} + | sort)
+    refused "$1" "$2" "$p2s" train --quiet --resume resumed "${@:3}"
+    after=$(find resumed/checkpoints -type f -exec sha256sum {} + | sort)
+    [ "$before" = "$after" ] || wrong "the checkpoints have changed"
+}
+damaged_run && echo '{"step": 2' >$at/state.json
+resume "state that is no JSON" "state.json" train.steps=3
+damaged_run && echo '{"step": "two", "task": "gen2seg", "seed": 1, "threads": 2}' >$at/state.json
+resume "state without a step" "state.json|step" train.steps=3
+damaged_run && rm $at/state.json
+resume "missing state" "state.json" train.steps=3
+damaged_run && truncate -s 100000 $at/optimizer.safetensors
+resume "truncated optimizer" "optimizer.safetensors" train.steps=3
+damaged_run && python3 damage.py drop $at/optimizer.safetensors m.unet.conv_in.bias
+resume "optimizer without a tensor" "optimizer.safetensors|unet.conv_in.bias" train.steps=3
+damaged_run
+resume "another seed" "seed" train.steps=3 seed=2
+resume "another number of threads" "threads" train.steps=3 threads=1
+"$p2s" train --quiet --resume resumed train.steps=3 || wrong "a refused resume has changed the run"
+refused "no such run" "nowhere" "$p2s" train --resume nowhere
+[ "$good" = "$(find good -type f -exec sha256sum {} + | sort | sha256sum)" ] ||
+    wrong "the good run has changed"
+
+echo "$cases cases, $failed wrong"
+[ $failed -eq 0 ]
