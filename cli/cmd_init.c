@@ -73,7 +73,7 @@ static int save_settings(const char *source, const char *folder) {
 static int save(const Model *model, const char *source, const char *out) {
     char *aside = folder_replace_begin(out);
     if (!aside) return -1;
-    int result = model_save(model, aside);
+    int result = model_save(model, aside, NULL);
     if (result == 0) result = save_settings(source, aside);
     if (result == 0)
         result = folder_replace_commit(aside, out);

@@ -95,8 +95,10 @@ static bool has_part(const char *folder, const char *part) {
 typedef enum { FROM_FILE, FROM_FILE_OR_SEED, FROM_SEED } Source;
 
 static int load_part(ParamSet *params, const char *folder, bool train, Source source,
-                     uint64_t seed) {
+                     const ModelOptions *options) {
+    uint64_t seed = options->seed;
     if (train) params_train(params, "");
+    if (options->shapes_only) return params_materialize(params);
     if (source == FROM_SEED) return params_init(params, seed);
     char *path = part_path(folder, params->title, WEIGHTS);
     if (!path) return -1;
@@ -154,8 +156,8 @@ static int check_fit(const Model *model) {
 
 static int load_parts(Model *model, const char *folder, const ModelOptions *options,
                       Source source) {
-    if (load_part(&model->unet->params, folder, options->train_unet, source, options->seed) != 0 ||
-        load_part(&model->vae->params, folder, options->train_vae, source, options->seed) != 0)
+    if (load_part(&model->unet->params, folder, options->train_unet, source, options) != 0 ||
+        load_part(&model->vae->params, folder, options->train_vae, source, options) != 0)
         return -1;
     if (!model->control) return 0;
     char *path = part_path(folder, "controlnet", WEIGHTS);
@@ -165,7 +167,7 @@ static int load_parts(Model *model, const char *folder, const ModelOptions *opti
         if (options->train_branch) params_train(&model->control->params, "");
         return controlnet_start(model->control, model->unet, options->seed);
     }
-    return load_part(&model->control->params, folder, options->train_branch, source, options->seed);
+    return load_part(&model->control->params, folder, options->train_branch, source, options);
 }
 
 // ---- opening ------------------------------------------------------------------------------------
@@ -325,11 +327,34 @@ static int write_rest(const Model *model, const char *folder) {
     return result;
 }
 
-int model_save(const Model *model, const char *folder) {
-    if (folder_make(folder) != 0 || model_save_part(model, folder, "unet") != 0 ||
-        model_save_part(model, folder, "vae") != 0)
+// A part that nothing has changed is the same file, if `from` holds it.
+static int save_or_link(const Model *model, const char *folder, const char *part,
+                        const char *from) {
+    const ParamSet *params = part_params(model, part);
+    if (!params) return -1;
+    char *old = from ? part_path(from, part, WEIGHTS) : NULL;
+    if (!old || params_trained_elements(params) > 0 || !file_exists(old)) {
+        free(old);
+        return model_save_part(model, folder, part);
+    }
+    char *inner = path_join(folder, part), *config = part_path(folder, part, "config.json");
+    char *weights = part_path(folder, part, WEIGHTS);
+    int result = -1;
+    if (inner && config && weights && folder_make(inner) == 0 &&
+        write_part_config(model, part, config) == 0)
+        result = file_link_or_copy(old, weights);
+    free(old);
+    free(inner);
+    free(config);
+    free(weights);
+    return result;
+}
+
+int model_save(const Model *model, const char *folder, const char *from) {
+    if (folder_make(folder) != 0 || save_or_link(model, folder, "unet", from) != 0 ||
+        save_or_link(model, folder, "vae", from) != 0)
         return -1;
-    if (model->control && model_save_part(model, folder, "controlnet") != 0) return -1;
+    if (model->control && save_or_link(model, folder, "controlnet", from) != 0) return -1;
     return write_rest(model, folder);
 }
 

@@ -31,6 +31,7 @@ typedef struct {
     bool random_seed;    // a part that has a config.json but no weights starts from `seed`
     uint64_t seed;
     bool train_unet, train_vae, train_branch; // everything else is frozen
+    bool shapes_only; // parameters get memory but no values: for planning a run
 } ModelOptions;
 
 // Opens a folder. An error when a part lacks its weights (unless
@@ -49,7 +50,9 @@ void model_free(Model *model);
 
 // Writes the folder: parts, model_index.json, scheduler, empty prompt. Each file is replaced
 // atomically; who wants all or nothing gives a folder of folder_replace_begin.
-int model_save(const Model *model, const char *folder);
+// Weights of a part without trained parameters are linked (or copied) from the model folder `from`
+// where that has them; NULL writes all. `from` must hold what the model was opened from.
+int model_save(const Model *model, const char *folder, const char *from);
 // The parts alone: "unet", "vae" or "controlnet".
 int model_save_part(const Model *model, const char *folder, const char *part);
 

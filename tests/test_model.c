@@ -98,7 +98,7 @@ Test(model, a_saved_model_opens_with_the_same_bits) {
     cr_assert_not_null(model, "%s", error_message());
     cr_assert_eq(model_add_branch(model, 1, 5), 0, "%s", error_message());
     cr_assert_eq(params_elements(&model->control->params), 625984);
-    cr_assert_eq(model_save(model, inside("m")), 0, "%s", error_message());
+    cr_assert_eq(model_save(model, inside("m"), NULL), 0, "%s", error_message());
     Model *opened = model_open(inside("m"), &(ModelOptions){.train_branch = true});
     cr_assert_not_null(opened, "%s", error_message());
     same_parameters(&model->unet->params, &opened->unet->params);
@@ -122,7 +122,7 @@ Test(model, a_saved_model_opens_with_the_same_bits) {
 
 Test(model, missing_weights_are_an_error_unless_random_ones_are_asked_for) {
     Model *model = model_init("miniature", &(ModelOptions){.seed = 4});
-    cr_assert_eq(model_save(model, inside("m")), 0, "%s", error_message());
+    cr_assert_eq(model_save(model, inside("m"), NULL), 0, "%s", error_message());
     cr_assert_eq(remove(inside("m/vae/diffusion_pytorch_model.safetensors")), 0);
     cr_assert_null(model_open(inside("m"), &(ModelOptions){0}));
     message_has("vae/diffusion_pytorch_model.safetensors is missing");
@@ -140,7 +140,7 @@ Test(model, missing_weights_are_an_error_unless_random_ones_are_asked_for) {
 
 Test(model, a_missing_or_misshapen_empty_prompt_is_an_error) {
     Model *model = model_init("miniature", &(ModelOptions){.seed = 4});
-    cr_assert_eq(model_save(model, inside("m")), 0, "%s", error_message());
+    cr_assert_eq(model_save(model, inside("m"), NULL), 0, "%s", error_message());
     model_free(model);
     cr_assert_eq(remove(inside("m/empty_prompt.safetensors")), 0);
     cr_assert_null(model_open(inside("m"), &(ModelOptions){0}));

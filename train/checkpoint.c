@@ -42,7 +42,10 @@ static int save_settings(const char *folder, const TrainConfig *config) {
 
 static int save_into(const char *folder, const TrainConfig *config, const Model *model,
                      const Optimizer *optimizer) {
-    if (model_save(model, folder) != 0 || save_settings(folder, config) != 0) return -1;
+    char *latest = checkpoint_latest(config->run);
+    int saved = model_save(model, folder, latest ? latest : config->model);
+    free(latest);
+    if (saved != 0 || save_settings(folder, config) != 0) return -1;
     char *path = path_join(folder, "optimizer.safetensors");
     int result = path ? optimizer_save(optimizer, path) : -1;
     free(path);

@@ -68,6 +68,7 @@ int train_plan(const TrainConfig *config, const char *from, TrainPlan *plan) {
     *plan = (TrainPlan){0};
     backend_use(plan_backend());
     ModelOptions options = task_model_options(config);
+    options.shapes_only = true;
     Model *model = model_init(from, &options);
     TaskContext context = {.config = config, .model = model, .step = config->foreground_steps};
     const Task *task = task_find(config);
