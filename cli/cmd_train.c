@@ -7,6 +7,7 @@
 #include "base/interrupt.h"
 #include "cli/arguments.h"
 #include "cli/device.h"
+#include "train/plan.h"
 #include "train/trainer.h"
 
 #include <stdio.h>
@@ -16,19 +17,22 @@
 static const char help[] =
     "usage: p2s train CONFIG.yaml [key=value ...] [--quiet]\n"
     "       p2s train --resume RUN [key=value ...] [--quiet]\n"
+    "       p2s train CONFIG.yaml --plan [key=value ...]\n"
     "       p2s train --keys\n\n"
     "Trains what the config describes, into its run folder: config.yaml with every value, "
     "metrics.jsonl,\n"
     "samples/, and checkpoints/step-N, of which `latest` is always complete. --resume continues a "
     "run\n"
     "from there to the same bits as if it had never stopped; Ctrl-C ends with a checkpoint.\n"
+    "--plan tells memory and arithmetic of a step and ends, before anything is loaded or "
+    "computed.\n"
     "--keys lists every key with its default and range. Relative paths mean the current folder.\n\n"
     "  p2s train configs/miniature/gen2seg.yaml train.lr=5e-4 run=runs/try\n"
     "  p2s train --resume runs/try train.steps=4000\n";
 
 typedef struct {
     const char *resume;
-    bool quiet, keys;
+    bool quiet, keys, plan;
     Words words, overrides;
 } TrainArguments;
 
@@ -59,13 +63,22 @@ static int use_device(TrainConfig *config) {
     return device_use(config->device == 0 ? "cpu" : "cuda", config->threads);
 }
 
+static int print_plan(const TrainConfig *config) {
+    TrainPlan plan;
+    if (train_plan(config, config->model, &plan) != 0) return -1;
+    train_plan_print(config, &plan);
+    return 0;
+}
+
 static int run(const TrainArguments *arguments) {
     TrainConfig config = {0};
     TrainEnd end = TRAIN_FINISHED;
     int result = read_config(arguments, &config);
     if (result == 0) result = use_device(&config);
-    if (result == 0) result = interrupt_watch();
-    if (result == 0) result = train_run(&config, arguments->resume != NULL, arguments->quiet, &end);
+    if (result == 0 && arguments->plan)
+        result = print_plan(&config);
+    else if (result == 0 && (result = interrupt_watch()) == 0)
+        result = train_run(&config, arguments->resume != NULL, arguments->quiet, &end);
     if (result == 0 && end == TRAIN_INTERRUPTED)
         fprintf(stderr, "interrupted; continue with: p2s train --resume %s\n", config.run);
     config_free(&train_table, &config);
@@ -76,7 +89,7 @@ static int run(const TrainArguments *arguments) {
 int cmd_train(int argc, char **argv) {
     TrainArguments a = {0};
     const Argument options[] = {ARG_TEXT("--resume", a.resume), ARG_FLAG("--quiet", a.quiet),
-                                ARG_FLAG("--keys", a.keys)};
+                                ARG_FLAG("--keys", a.keys), ARG_FLAG("--plan", a.plan)};
     const Arguments arguments = {help,     options, ARGUMENTS_COUNT(options),
                                  &a.words, 1,       &a.overrides};
     int code;
