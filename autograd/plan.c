@@ -78,12 +78,12 @@ static double flops_of(OpKind kind, const void *args) {
     return outputs;
 }
 
-// Backward repeats a product once for every large input that needs a gradient; attention computes
-// its logits again and takes five products for its two.
+// Backward repeats a product once for each factor, the first two inputs, that needs a gradient;
+// attention computes its logits again and takes five products for its two.
 static double backward_flops_of(OpKind kind, const void *args) {
     Tensor *const *fields = args;
     int needed = 0;
-    for (int i = 0; i < op_inputs(kind); i++)
+    for (int i = 0; i < op_inputs(kind) && i < 2; i++)
         needed += fields[i]->needs_grad && fields[i]->ndim > 1;
     if (strcmp(op_name(kind), "attention") == 0) return needed ? 2.5 * flops_of(kind, args) : 0;
     return flops_of(kind, args) * needed;
