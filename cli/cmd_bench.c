@@ -48,7 +48,9 @@ typedef struct {
     int (*run)(const BenchOptions *options);
 } Subject;
 
-static const Subject subjects[] = {{"ops", bench_ops}};
+static const Subject subjects[] = {{"ops", bench_ops},         {"loss", bench_loss},
+                                   {"step", bench_step},       {"unet", bench_unet},
+                                   {"predict", bench_predict}, {"loader", bench_loader}};
 
 static const Subject *subject_of(const char *name) {
     for (size_t i = 0; i < ARGUMENTS_COUNT(subjects); i++)

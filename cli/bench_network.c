@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+// p2s bench step, unet and predict: whole networks on random weights, which time does not depend
+// on. A step is what training does: it encodes the images too, nothing is cached.
+#include "cli/bench.h"
+
+#include "autograd/rng.h"
+#include "autograd/tape.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/progress.h"
+#include "cli/machine.h"
+#include "cpu/cpu.h"
+#include "train/optimizer.h"
+#include "train/task.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const BenchOptions *options;
+    TrainConfig config;
+    const Task *task;
+    TaskContext context;
+    Model *model;
+    Optimizer optimizer;
+    Batch *host;
+    DeviceBatch batch;
+    Tensor *latent;    // unet: zeros [N,h,w,4]
+    Tensor *condition; // predict with a branch: [N,H,W,P]
+    int64_t batch_size, baseline_rss;
+} NetworkBench;
+
+static int fill_config(NetworkBench *bench) {
+    const BenchOptions *options = bench->options;
+    TrainConfig *config = &bench->config;
+    if (config_defaults(&train_table, config) != 0) return -1;
+    config->task = strcmp(options->kind, "prompt2seg") == 0 ? TASK_PROMPT2SEG : TASK_GEN2SEG;
+    config->batch = bench->batch_size;
+    config->height = options->height;
+    config->width = options->width;
+    config->lr = 6e-5;
+    bench->task = task_find(config);
+    return 0;
+}
+
+// Replaces the long empty prompt by `tokens` rows of zeros.
+static int set_tokens(Model *model, int64_t tokens) {
+    Tensor *context = tensor_zeros(SHAPE(F32, 1, tokens, model->unet->config.context_width));
+    if (!context) return -1;
+    tensor_free(model->train_context);
+    model->train_context = context;
+    return 0;
+}
+
+static int open_model(NetworkBench *bench, bool trains) {
+    const BenchOptions *options = bench->options;
+    ModelOptions how = task_model_options(&bench->config);
+    how.random_seed = true;
+    how.without_branch = bench->config.task == TASK_GEN2SEG;
+    if (!trains) how.train_unet = how.train_vae = how.train_branch = false;
+    bench->model = folder_exists(options->model) ? model_open(options->model, &how)
+                                                 : model_init(options->model, &how);
+    if (!bench->model || set_tokens(bench->model, options->tokens) != 0) return -1;
+    bench->context = (TaskContext){.config = &bench->config, .model = bench->model};
+    if (bench->task->prepare && bench->task->prepare(&bench->context, true) != 0) return -1;
+    const int64_t multiple = model_image_multiple(bench->model);
+    if (options->height % multiple == 0 && options->width % multiple == 0) return 0;
+    return error_int("--size %s: both sides must be multiples of %lld", options->size,
+                     (long long)multiple);
+}
+
+// ---- inputs -------------------------------------------------------------------------------------
+
+static int make_batch(NetworkBench *bench) {
+    const size_t n = (size_t)bench->batch_size;
+    const int64_t height = bench->options->height, width = bench->options->width;
+    const int64_t pixels = height * width, instances = bench->options->instances;
+    Batch *host = bench->host = array_new(1, sizeof *host);
+    if (!host) return -1;
+    *host = (Batch){.count = (int)n,
+                    .height = (int)height,
+                    .width = (int)width,
+                    .image = array_new(3 * n * (size_t)pixels, sizeof *host->image),
+                    .labels = array_new(n * (size_t)pixels, sizeof *host->labels),
+                    .no_background = array_new(n, sizeof *host->no_background),
+                    .instances = array_new(n, sizeof *host->instances),
+                    .names = array_new(n, sizeof *host->names)};
+    if (!host->image || !host->labels || !host->no_background || !host->instances || !host->names)
+        return -1;
+    Rng rng = rng_stream(1, "bench image", 0, 0);
+    for (size_t i = 0; i < 3 * n * (size_t)pixels; i++)
+        host->image[i] = (float)rng_range(&rng, -1, 1);
+    for (size_t b = 0; b < n; b++) {
+        host->instances[b] = (int32_t)instances - 1;
+        if (bench_voronoi(instances, height, width, b, host->labels + b * (size_t)pixels) != 0)
+            return -1;
+    }
+    return device_batch_begin(&bench->batch, host);
+}
+
+static int make_latent(NetworkBench *bench) {
+    const int64_t factor = model_image_multiple(bench->model);
+    bench->latent =
+        tensor_zeros(SHAPE(F32, bench->batch_size, bench->options->height / factor,
+                           bench->options->width / factor, bench->model->unet->config.in_channels));
+    return bench->latent ? 0 : -1;
+}
+
+static int make_condition(NetworkBench *bench) {
+    if (!bench->model->control) return 0;
+    bench->condition =
+        tensor_zeros(SHAPE(F32, bench->batch_size, bench->options->height, bench->options->width,
+                           bench->model->control->config.condition_channels));
+    return bench->condition ? 0 : -1;
+}
+
+// ---- work ---------------------------------------------------------------------------------------
+
+static double step(void *context) {
+    NetworkBench *bench = context;
+    Tensor *shown = NONE, *prompt = NONE;
+    double norm;
+    const double start = clock_seconds();
+    for (int64_t i = 0; i < bench->optimizer.count; i++)
+        tensor_clear_grad(bench->optimizer.params[i]);
+    tape_record(true);
+    Tensor *loss = bench->task->loss(&bench->context, &bench->batch, &shown, &prompt);
+    int result = loss ? tape_backward(loss) : -1;
+    tape_record(false);
+    tape_reset();
+    if (result == 0)
+        result = optimizer_update(&bench->optimizer, &bench->config, bench->config.lr, &norm);
+    return result == 0 ? clock_seconds() - start : -1;
+}
+
+static double unet(void *context) {
+    NetworkBench *bench = context;
+    Model *model = bench->model;
+    const double start = clock_seconds();
+    params_clear_grad(&model->unet->params);
+    tape_record(true);
+    Tensor *v =
+        unet_forward(model->unet, bench->latent, MODEL_TIMESTEP, model->train_context, NULL);
+    Tensor *loss = op_mean(op_square(v), REDUCE_ALL);
+    const int result = loss ? tape_backward(loss) : -1;
+    tape_record(false);
+    tape_reset();
+    return result == 0 ? clock_seconds() - start : -1;
+}
+
+static double predict(void *context) {
+    NetworkBench *bench = context;
+    Model *model = bench->model;
+    UnetResiduals residuals;
+    const double start = clock_seconds();
+    Tensor *z = vae_encode_mean(model->vae, bench->batch.image), *y = NULL;
+    int result = z ? 0 : -1;
+    if (result == 0 && model->control)
+        result = controlnet_forward(model->control, z, MODEL_TIMESTEP, model->train_context,
+                                    bench->condition, 1, &residuals);
+    if (result == 0) {
+        Tensor *v = unet_forward(model->unet, z, MODEL_TIMESTEP, model->train_context,
+                                 model->control ? &residuals : NULL);
+        y = vae_decode(model->vae, model_clean_training(model, v));
+    }
+    tape_reset();
+    return y ? clock_seconds() - start : -1;
+}
+
+// ---- the cases ----------------------------------------------------------------------------------
+
+// Weights, and with training their gradients and two moments each.
+static int64_t static_bytes(const NetworkBench *bench, bool trains) {
+    ParamSet *sets[TASK_SETS];
+    const int count = task_sets(bench->model, sets);
+    int64_t elements = 0;
+    for (int i = 0; i < count; i++)
+        elements += params_elements(sets[i]) + (trains ? 3 * params_trained_elements(sets[i]) : 0);
+    return elements * (int64_t)sizeof(float);
+}
+
+static int say(const NetworkBench *bench, const char *name, double seconds, bool trains) {
+    const BenchOptions *options = bench->options;
+    return bench_say(options,
+                     json_pack("{s:s,s:s,s:s,s:s,s:I,s:s,s:i,s:f,s:I,s:I,s:I}", "case", name,
+                               "kind", options->kind, "model", path_name(options->model), "size",
+                               options->size, "batch", (json_int_t)bench->batch_size, "settings",
+                               options->device, "threads", cpu_threads(), "seconds", seconds,
+                               "peak_rss", (json_int_t)machine_peak_rss(), "baseline_rss",
+                               (json_int_t)bench->baseline_rss, "static_bytes",
+                               (json_int_t)static_bytes(bench, trains)));
+}
+
+static int begin(NetworkBench *bench, const BenchOptions *options, bool trains) {
+    *bench = (NetworkBench){.options = options,
+                            .batch_size = options->batch > 0 ? options->batch : 1,
+                            .baseline_rss = machine_peak_rss()};
+    if (fill_config(bench) != 0 || open_model(bench, trains) != 0) return -1;
+    return make_batch(bench);
+}
+
+static int end(NetworkBench *bench, int result) {
+    tape_reset();
+    device_batch_done(&bench->batch);
+    batch_free(bench->host);
+    tensor_free(bench->latent);
+    tensor_free(bench->condition);
+    optimizer_done(&bench->optimizer);
+    model_free(bench->model);
+    config_free(&train_table, &bench->config);
+    return result;
+}
+
+static int time_and_say(NetworkBench *bench, const char *name, BenchWork work, bool trains) {
+    const double spend = bench->options->seconds < 0 ? 4 : bench->options->seconds;
+    const double seconds = bench_median(work, bench, spend, 2);
+    return seconds < 0 ? -1 : say(bench, name, seconds, trains);
+}
+
+int bench_step(const BenchOptions *options) {
+    NetworkBench bench;
+    ParamSet *sets[TASK_SETS];
+    int result = begin(&bench, options, true);
+    if (result == 0) result = optimizer_begin(&bench.optimizer, sets, task_sets(bench.model, sets));
+    if (result == 0) result = time_and_say(&bench, "step", step, true);
+    return end(&bench, result);
+}
+
+int bench_unet(const BenchOptions *options) {
+    NetworkBench bench;
+    int result = begin(&bench, options, true);
+    if (result == 0) result = make_latent(&bench);
+    if (result == 0) result = time_and_say(&bench, "unet", unet, true);
+    return end(&bench, result);
+}
+
+int bench_predict(const BenchOptions *options) {
+    NetworkBench bench;
+    int result = begin(&bench, options, false);
+    if (result == 0) result = make_condition(&bench);
+    if (result == 0) result = time_and_say(&bench, "predict", predict, false);
+    return end(&bench, result);
+}
