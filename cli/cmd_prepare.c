@@ -35,7 +35,7 @@ static const char help[] =
     "  --count N               scenes: number of images\n"
     "  --quiet                 no progress line\n\n"
     "  p2s prepare hypersim /data/hypersim\n"
-    "  p2s prepare scenes runs/photo --split photo --count 200\n";
+    "  p2s prepare scenes runs/shapes --split shapes --count 200\n";
 
 typedef struct {
     const char *type, *path, *split, *subset, *out;
