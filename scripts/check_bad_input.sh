@@ -167,6 +167,76 @@ train "run folder below a file" "file" model=model run=file/run
 train "run folder in /proc" "/proc/run" model=model run=/proc/run
 train "run folder that holds another run" "good" model=model run=good
 
+echo "--- images and prompts"
+# predict "WHAT" "WORDS" ARGUMENT...: besides refusing, it writes no picture.
+predict() {
+    refused "$1" "$2" "$p2s" predict --model model --out mask.png --overlay overlay.png "${@:3}"
+    absent mask.png overlay.png
+}
+head -c 300 good.jpg >cut.jpg
+predict "truncated JPEG" "cut.jpg" --image cut.jpg --point 5,5
+: >empty.jpg
+predict "empty JPEG" "empty.jpg" --image empty.jpg --point 5,5
+python3 damage.py png good.png 40 30 3
+head -c 80 good.png >cut.png
+predict "truncated PNG" "cut.png" --image cut.png --point 5,5
+cp good.png bits.png && printf '\125' | dd of=bits.png bs=1 seek=50 conv=notrunc 2>/dev/null
+predict "PNG with a changed byte" "bits.png" --image bits.png --point 5,5
+echo "this is text" >text.png
+predict "text in place of an image" "text.png" --image text.png --point 5,5
+predict "no such image" "nowhere.png" --image nowhere.png --point 5,5
+predict "point right of the image" "40,5|40" --image good.png --point 40,5
+predict "point above the image" "5,-1|30" --image good.png --point 5,-1
+predict "point that is no point" "5;5" --image good.png --point "5;5"
+predict "a model without a branch asked for it" "model" --image good.png --point 5,5 \
+    --prompting branch
+refused "mask below a file" "file/mask.png" "$p2s" predict --model model --image good.png \
+    --point 5,5 --out file/mask.png
+
+echo "--- data sets"
+scene=hypersim/ai_001_001/images
+preview=$scene/scene_cam_00_final_preview array=$scene/scene_cam_00_geometry_hdf5
+array=$array/frame.0000.semantic_instance.hdf5
+mkdir -p "$preview" "${array%/*}"
+cp good.jpg $preview/frame.0000.color.jpg
+prepare() { refused "$1" "$2" "$p2s" prepare --quiet "${@:3}" --out index.json; }
+printf '\211HDF\r\n\032\n%0100d' 0 >$array
+prepare "corrupt HDF5" "$array" hypersim hypersim
+sample=${P2S_DATA:-}/Hypersim/${array#hypersim/}
+if [ -f "$sample" ]; then
+    head -c 5000 "$sample" >$array
+    prepare "truncated HDF5" "$array" hypersim hypersim
+    cp "$sample" $array
+    prepare "HDF5 of another size than its image" "$array|64" hypersim hypersim
+else
+    echo "SKIP truncated HDF5 and HDF5 of another size: no sample data at $sample"
+fi
+mkdir -p own/images own/labels
+cp good.png own/images/one.png
+python3 damage.py png own/labels/one.png 40 29 1
+prepare "label of another size" "own/labels/one.png|40|29" folder own
+python3 damage.py png whole.png 40 30 1
+head -c 60 whole.png >own/labels/one.png
+prepare "truncated label" "own/labels/one.png" folder own
+train "nothing but damaged samples" "own/labels/one.png" model=model run=run-data data.set=folder \
+    data.path=own data.split= data.count=0
+absent run-data/checkpoints
+mkdir -p coco/annotations coco/val2017
+instances=coco/annotations/instances_val2017.json
+echo '{"images": [{"id": 1' >$instances
+prepare "COCO file that is no JSON" "$instances" coco coco
+cp good.jpg coco/val2017/one.jpg
+image='{"id": 1, "file_name": "one.jpg", "width": 64, "height": 48}'
+object='{"id": 7, "image_id": 1, "category_id": 1, "area": 4, "iscrowd": 0, "segmentation":'
+printf '{"images": [%s], "annotations": [%s [[1, 1, 9, 1, 5]]}], "categories": [{"id": 1, "name": "a"}]}' \
+    "$image" "$object" >$instances
+prepare "polygon with half a point" "$instances|7" coco coco
+printf '{"images": [%s], "annotations": [%s {"counts": [9, 9999], "size": [48, 64]}}], "categories": [{"id": 1, "name": "a"}]}' \
+    "$image" "$object" >$instances
+prepare "run lengths longer than the image" "$instances|7" coco coco
+train "unknown data set" "imagenet|hypersim" model=model run=run-data data.set=imagenet
+train "unknown split" "nothing|train" model=model run=run-data data.split=nothing
+
 echo "--- checkpoints"
 good=$(find good -type f -exec sha256sum {} + | sort | sha256sum)
 # damaged_run: a copy of the good run, to be damaged; `at` is its newest checkpoint.
