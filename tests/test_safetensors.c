@@ -330,7 +330,7 @@ static void load_fails(const char *path, const char *words) {
 }
 
 Test(weights, names_and_shapes_are_compared_as_sets) {
-    float zeros[64] = {0};
+    float zeros[81] = {0};
     SafeEntry entries[] = {
         {"conv.weight", SAFE_F32, 4, {2, 3, 3, 3}, zeros},
         {"conv.bias", SAFE_F32, 1, {2}, zeros},
