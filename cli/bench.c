@@ -13,7 +13,7 @@
 #include <string.h>
 
 static bool is_seconds(const char *key) {
-    return strcmp(key, "seconds") == 0 || strcmp(key, "forward") == 0 ||
+    return text_ends_with(key, "seconds") || strcmp(key, "forward") == 0 ||
            strcmp(key, "backward") == 0;
 }
 

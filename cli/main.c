@@ -2,8 +2,6 @@
 // The program: finds the command and runs it.
 #include "cli/command.h"
 
-#include "base/error.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -16,12 +14,6 @@ typedef struct {
 static const Command commands[] = {COMMAND_LIST(COMMAND)};
 #undef COMMAND
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
-
-int command_failed(void) {
-    const char *message = error_take();
-    fprintf(stderr, "p2s: %s\n", *message ? message : "failed without a message");
-    return EXIT_FAILED;
-}
 
 static void print_help(FILE *out) {
     fprintf(out, "p2s %s: promptable diffusion segmentation, trained and run in C\n\n",
