@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 // p2s check: every op's cases, without the test framework.
+#include "cli/arguments.h"
 #include "cli/command.h"
 
 #include "tests/op_cases.h"
-
-#include <string.h>
 
 static const char help[] =
     "usage: p2s check [OP] [--json]\n\n"
@@ -15,18 +14,17 @@ static const char help[] =
     "  p2s check --json > checks.jsonl\n";
 
 int cmd_check(int argc, char **argv) {
-    const char *only = NULL;
+    Words words = {0};
     bool json = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) return fputs(help, stdout), EXIT_OK;
-        if (strcmp(argv[i], "--json") == 0)
-            json = true;
-        else if (argv[i][0] != '-' && !only)
-            only = argv[i];
-        else
-            return fprintf(stderr, "p2s check: unexpected \"%s\"\n%s", argv[i], help), EXIT_USAGE;
-    }
-    int ran = 0, failed = op_cases_check(only, json, stdout, &ran);
+    int code = EXIT_OK;
+    const Argument table[] = {ARG_FLAG("--json", json)};
+    const Arguments known = {.help = help,
+                             .options = table,
+                             .option_count = ARGUMENTS_COUNT(table),
+                             .words = &words,
+                             .max_words = 1};
+    if (!arguments_read(&known, argc, argv, &code)) return code;
+    int ran = 0, failed = op_cases_check(words.items[0], json, stdout, &ran);
     if (failed < 0) return command_failed();
     if (!json) printf("%d passed, %d failed, 0 skipped\n", ran - failed, failed);
     return failed ? EXIT_FAILED : EXIT_OK;
