@@ -241,7 +241,7 @@ static bool has_curves(const System *system) {
     return system->rule == RULE_MAP && !system->fixed;
 }
 
-static int add_curves(Evaluation *evaluation, Target *target, Scored *scored, uint8_t *map) {
+static int add_curves(Evaluation *evaluation, Target *target, Scored *scored) {
     const size_t count = evaluation->systems.count;
     scored->curves = array_new(count * FIT_THRESHOLDS, sizeof *scored->curves);
     int result = scored->curves ? 0 : -1;
@@ -249,14 +249,11 @@ static int add_curves(Evaluation *evaluation, Target *target, Scored *scored, ui
         const System *system = &evaluation->systems.items[s];
         if (!has_curves(system)) continue;
         const PosthocOptions options = system_posthoc(system);
-        const Image *features =
-            features_get(target->features, system->features, target->points, target->point_count);
-        result = features
-                     ? posthoc_map(features, target->points, target->point_count, &options, map)
+        const uint8_t *map = features_map(target->features, system->features, target->points,
+                                          target->point_count, &options);
+        result = map ? threshold_curve(target, map, system->component,
+                                       scored->curves + s * FIT_THRESHOLDS)
                      : -1;
-        if (result == 0)
-            result = threshold_curve(target, map, system->component,
-                                     scored->curves + s * FIT_THRESHOLDS);
     }
     return result;
 }
@@ -288,7 +285,7 @@ static int score_visit(Evaluation *evaluation, size_t set, int64_t sample, Targe
         if (system == evaluation->page_system) scored->iou = iou;
     }
     if (result == 0 && evaluation->config->best_threshold)
-        result = add_curves(evaluation, target, scored, mask);
+        result = add_curves(evaluation, target, scored);
     free(mask);
     return result ? error_context("instance %lld", (long long)target->instance->id) : 0;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Feature images of one picture, each made once.
+// Feature images of one picture and the similarity maps of prompts on them, each made once.
 #ifndef EVAL_FEATURES_H
 #define EVAL_FEATURES_H
 
 #include "data/image.h"
 #include "eval/config.h"
-#include "eval/point.h"
+#include "eval/posthoc.h"
 
 #include <stddef.h>
 
@@ -33,11 +33,22 @@ typedef struct {
 } PromptedFeatures;
 
 typedef struct {
+    FeatureKind kind;
+    double sigma;
+    SimilarityForm form;
+    PixelPoint points[EVAL_MAX_POINTS];
+    int count;
+    uint8_t *map; // [H,W]
+} PromptedMap;
+
+typedef struct {
     const EvalModel *model; // borrowed
     const Image *image;     // borrowed
     Image plain;
     PromptedFeatures *prompted;
     size_t count, capacity;
+    PromptedMap *maps;
+    size_t map_count, map_capacity;
 } Features;
 
 void features_begin(Features *features, const EvalModel *model, const Image *image);
@@ -47,6 +58,11 @@ void features_begin(Features *features, const EvalModel *model, const Image *ima
 // NULL and an error when the model has no such function, fails, or gives another size.
 const Image *features_get(Features *features, FeatureKind kind, const PixelPoint *points,
                           int count);
+
+// posthoc_map of these features and points, [H,W], owned by `features` and valid until it forgets;
+// of the options only sigma and form matter. NULL and an error as above.
+const uint8_t *features_map(Features *features, FeatureKind kind, const PixelPoint *points,
+                            int count, const PosthocOptions *options);
 
 // Frees what was made for prompts; all.
 void features_forget_prompted(Features *features);

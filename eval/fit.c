@@ -165,17 +165,14 @@ static bool has_maps(const Fit *fit, FeatureKind kind) {
     return false;
 }
 
-static int add_maps(Fit *fit, Target *target, FeatureKind kind, uint8_t *map) {
+static int add_maps(Fit *fit, Target *target, FeatureKind kind) {
     if (!has_maps(fit, kind)) return 0;
-    const Image *features =
-        features_get(target->features, kind, target->points, target->point_count);
-    if (!features) return -1;
     for (int setting = 0; setting < FORMS * SIGMAS; setting++) {
         const PosthocOptions options = {.sigma = sigmas[setting % SIGMAS],
                                         .form = (SimilarityForm)(setting / SIGMAS)};
-        if (posthoc_map(features, target->points, target->point_count, &options, map) ||
-            add_map(fit, target, kind, setting, map))
-            return -1;
+        const uint8_t *map =
+            features_map(target->features, kind, target->points, target->point_count, &options);
+        if (!map || add_map(fit, target, kind, setting, map)) return -1;
     }
     return 0;
 }
@@ -195,7 +192,7 @@ int fit_add(Fit *fit, Target *target) {
     uint8_t *mask = array_new(pixels_of(target), 1);
     int result = mask ? 0 : -1;
     for (int kind = 0; kind < FEATURES_KINDS && result == 0; kind++)
-        result = add_maps(fit, target, (FeatureKind)kind, mask);
+        result = add_maps(fit, target, (FeatureKind)kind);
     for (size_t i = 0; i < fit->systems->count && result == 0; i++)
         if (fit->sums[i] && fit->systems->items[i].rule != RULE_MAP)
             result = add_others(fit, i, target, mask);

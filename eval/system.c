@@ -185,20 +185,31 @@ static int predict_folder(System *system, const Target *target, uint8_t *mask) {
     return found < 0 ? -1 : 0;
 }
 
+static int predict_map(const System *system, Target *target, uint8_t *mask) {
+    const Image *image = &target->sample->image;
+    const PosthocOptions options = system_posthoc(system);
+    const uint8_t *map = features_map(target->features, system->features, target->points,
+                                      target->point_count, &options);
+    if (!map) return -1;
+    memcpy(mask, map, (size_t)image->width * (size_t)image->height);
+    return posthoc_threshold(mask, image->width, image->height, target->points, target->point_count,
+                             &options);
+}
+
+static int predict_half_space(const System *system, Target *target, uint8_t *mask) {
+    const Image *features =
+        features_get(target->features, system->features, target->points, target->point_count);
+    if (!features) return -1;
+    return branch_readout(features, target->points, target->point_count, system->readout.sigma,
+                          mask);
+}
+
 int system_predict(System *system, Target *target, uint8_t *mask) {
-    const Image *features = NULL;
-    if (system->features != FEATURES_NONE) {
-        features =
-            features_get(target->features, system->features, target->points, target->point_count);
-        if (!features) return -1;
-    }
-    const PosthocOptions posthoc = system_posthoc(system);
     switch (system->rule) {
     case RULE_MAP:
-        return posthoc_mask(features, target->points, target->point_count, &posthoc, mask);
+        return predict_map(system, target, mask);
     case RULE_HALF_SPACE:
-        return branch_readout(features, target->points, target->point_count, system->readout.sigma,
-                              mask);
+        return predict_half_space(system, target, mask);
     case RULE_DISC:
         return predict_trivial(system, TRIVIAL_disc, target, mask);
     case RULE_FLOOD:
