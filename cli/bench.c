@@ -48,7 +48,7 @@ static void print_text(json_t *row) {
 }
 
 int bench_say(const BenchOptions *options, json_t *row) {
-    if (!row) return error_int("out of memory");
+    if (!row) return error_int("a measured value is not finite, or memory is out");
     if (options->json) {
         char *text = json_dumps(row, JSON_REAL_PRECISION(9));
         if (text) puts(text);

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char help[] =
@@ -93,9 +94,14 @@ static int parse_points(const PredictArguments *arguments, PixelPoint *points) {
     return 0;
 }
 
-// Whether a file could be made at `path`, asked before the work is done.
-static int check_writable(const char *path) {
+// Whether a file could be made at `path` without replacing the image, asked before the work is
+// done.
+static int check_writable(const char *path, const char *image) {
+    struct stat here, there;
     if (!path) return 0;
+    if (stat(path, &here) == 0 && stat(image, &there) == 0 && here.st_dev == there.st_dev &&
+        here.st_ino == there.st_ino)
+        return error_int("%s: is the image itself", path);
     if (folder_exists(path)) return error_int("%s: is a folder, expected a file", path);
     char *folder = path_folder(path);
     if (!folder) return -1;
@@ -183,8 +189,10 @@ static int make_features(const PredictArguments *arguments, bool *branch, const 
 static int predict(const PredictArguments *arguments, Image *image, Image *features) {
     PixelPoint points[ARGUMENTS_MAX];
     bool branch = false;
-    if (parse_points(arguments, points) != 0 || check_writable(arguments->out) != 0 ||
-        check_writable(arguments->overlay) != 0 || check_writable(arguments->features) != 0 ||
+    if (parse_points(arguments, points) != 0 ||
+        check_writable(arguments->out, arguments->image) != 0 ||
+        check_writable(arguments->overlay, arguments->image) != 0 ||
+        check_writable(arguments->features, arguments->image) != 0 ||
         image_read(arguments->image, image) != 0)
         return -1;
     if (points_check(points, arguments->points.count, image->width, image->height) != 0)
