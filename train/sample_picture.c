@@ -15,11 +15,13 @@ static uint8_t to_byte(double value) {
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value + 0.5);
 }
 
-// Colours by golden-angle steps through a small cube: neighbouring ids differ.
+// A colour from the bits of a hash, not too dark; background black, ignored grey.
 static void paint_label(int32_t label, uint8_t *pixel) {
     uint32_t mixed = (uint32_t)label * 2654435761u;
-    for (int c = 0; c < 3; c++)
-        pixel[c] = label == 0 ? 0 : label < 0 ? 90 : (uint8_t)(64 + (mixed >> (8 * c + 4) & 0xBF));
+    for (int c = 0; c < 3; c++) {
+        uint32_t bright = 64 + (mixed >> (8 * c + 4) & 0xBF);
+        pixel[c] = (uint8_t)(label == 0 ? 0 : label < 0 ? 90 : bright);
+    }
 }
 
 static int image_cell(const Batch *batch, int b, Image *image) {
