@@ -7,6 +7,7 @@
 // command's own name.
 #define COMMAND_LIST(COMMAND)                                                       \
     COMMAND(train, "train a model, or continue a run")                              \
+    COMMAND(eval, "score a model and trivial systems on sets, same prompts")        \
     COMMAND(predict, "the mask of what a point in an image lies on")                \
     COMMAND(prepare, "walk a data set once: verify, count, write its index")        \
     COMMAND(init, "write a model folder with random weights")                       \
