@@ -23,7 +23,7 @@
 #include <sys/utsname.h>
 
 static const char help[] =
-    "usage: p2s info MODEL-DIR|DATASET-DIR|FILE.json|FILE.safetensors|machine\n\n"
+    "usage: p2s info MODEL-DIR|DATASET-DIR|FILE.safetensors|machine\n\n"
     "Says what the networks of a model folder are, what a data set holds (the index of\n"
     "`p2s prepare` where there is one), which tensors a weight file holds, or what this machine\n"
     "reaches.\n\n"
@@ -156,7 +156,7 @@ static int info_index(const char *path) {
     return 0;
 }
 
-// Tries what a folder or JSON file could be.
+// Tries what a folder could be.
 static int info_dataset(const char *path) {
     static const char *const types[] = {"hypersim", "coco", "folder"};
     Text reasons = {0};

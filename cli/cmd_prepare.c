@@ -27,8 +27,8 @@ static const char help[] =
     "checksums of pixels and labels, and what was dropped and why. Each damaged sample is named;\n"
     "exit code 1 when there was one. The built-in scenes are written to DIR as files instead:\n"
     "images/, labels/, annotations/instances.json.\n\n"
-    "  --split S, --subset S   as the set names them (default: its own)\n"
-    "  --out FILE              of the index (default PATH/index.json, or beside a JSON file)\n"
+    "  --split S, --subset S   as the set names them; an unknown one is refused with the known\n"
+    "  --out FILE              of the index (default PATH/index.json)\n"
     "  --workers N             threads that read (default: all processors)\n"
     "  --seed N                scenes: 0 to 4294967295 (default 0)\n"
     "  --size PIXELS           scenes: side of the images (default 64)\n"
@@ -143,12 +143,7 @@ static int walk(const PrepareArguments *arguments, Dataset *set, Index *index) {
 }
 
 static char *index_path(const PrepareArguments *arguments) {
-    if (arguments->out) return string_copy(arguments->out);
-    if (folder_exists(arguments->path)) return path_join(arguments->path, "index.json");
-    char *folder = path_folder(arguments->path);
-    char *path = folder ? path_join(folder, "index.json") : NULL;
-    free(folder);
-    return path;
+    return arguments->out ? string_copy(arguments->out) : path_join(arguments->path, "index.json");
 }
 
 static int write_index(const PrepareArguments *arguments, const Dataset *set, const Index *index,
@@ -172,7 +167,8 @@ static int write_index(const PrepareArguments *arguments, const Dataset *set, co
 static int64_t make_index(const PrepareArguments *arguments, Dataset *set) {
     Index index = {.samples = json_array(), .dropped = json_array()};
     char *path = index_path(arguments);
-    int result = path && index.samples && index.dropped ? walk(arguments, set, &index) : -1;
+    int result = path && index.samples && index.dropped ? interrupt_watch() : -1;
+    if (result == 0) result = walk(arguments, set, &index);
     if (result == 0) result = write_index(arguments, set, &index, path);
     if (result == 0)
         printf("%s\n%s: %lld samples, %lld instances, %lld damaged, %lld without instances\n",
@@ -201,10 +197,7 @@ static int prepare(const PrepareArguments *arguments) {
                                     .size = (int)arguments->size,
                                     .count = arguments->count};
     Dataset *set = dataset_open(arguments->type, &options);
-    if (!set || interrupt_watch() != 0) {
-        dataset_close(set);
-        return command_failed();
-    }
+    if (!set) return command_failed();
     const int64_t damaged = scenes ? export_scenes(arguments, set) : make_index(arguments, set);
     dataset_close(set);
     if (damaged < 0) return command_failed();

@@ -47,13 +47,14 @@ def make_environment(folder):
     if done.exists():
         return str(python)
     say(f"installing PyTorch and diffusers into {folder} (once, some minutes)")
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+    if subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)]).returncode != 0:
+        sys.exit("compare_torch: no environment could be made; on Debian, install python3-venv")
     run_pip(python, "pip")
     # The wheels without GPU libraries are a tenth of the size; not every network reaches them.
     if not run_pip(python, "--retries", "0", "--timeout", "10", "torch", "--index-url", CPU_WHEELS):
         say("no CPU wheels there; taking torch from the usual index")
     if not run_pip(python, *PACKAGES):
-        sys.exit("compare_torch: the packages could not be installed")
+        sys.exit("compare_torch: the packages could not be installed: " + " ".join(PACKAGES))
     done.write_text("\n")
     return str(python)
 
