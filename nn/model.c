@@ -233,8 +233,7 @@ static Model *init_named(const char *name, const ModelOptions *options) {
 }
 
 Model *model_init(const char *name, const ModelOptions *options) {
-    if (strcmp(name, "sd2") == 0 || strcmp(name, "miniature") == 0)
-        return init_named(name, options);
+    if (unet_config_named(name) && vae_config_named(name)) return init_named(name, options);
     return open_folder(name, options, FROM_SEED);
 }
 

@@ -38,8 +38,9 @@ typedef struct {
 // random_seed), when the scheduler predicts anything but v, or when parts do not fit together.
 Model *model_open(const char *folder, const ModelOptions *options);
 
-// A model with random weights: "sd2", "miniature", or a folder with config.json files, whatever
-// weights it also holds. Built-in ones have no branch; see model_add_branch.
+// A model with random weights: a name that both unet.h and vae.h have built in ("sd2", "sd15",
+// "miniature"), or a folder with config.json files, whatever weights it also holds. Built-in ones
+// have no branch; see model_add_branch.
 Model *model_init(const char *name, const ModelOptions *options);
 
 // Gives a model a fresh branch beside its U-Net, in place of one it has; it is trained. channels:
