@@ -5,6 +5,7 @@
 #include "cli/device.h"
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/interrupt.h"
 #include "eval/config.h"
 #include "eval/evaluate.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] =
     "usage: p2s eval CONFIG.yaml [key=value ...] [--quiet]\n"
@@ -77,9 +79,16 @@ static int open_model(const EvalConfig *config, Model **model, Predictor **predi
     return *predictor ? 0 : -1;
 }
 
+// Asked before the work is done.
+static int check_writable(const char *folder) {
+    if (folder_make(folder)) return -1;
+    return access(folder, W_OK) == 0 ? 0 : error_int("%s: the folder cannot be written", folder);
+}
+
 static int score(const EvalConfig *config, const EvalModel *model, bool quiet) {
     Evaluation *evaluation = evaluation_new(config, model);
-    int result = evaluation ? interrupt_watch() : -1;
+    int result = evaluation ? check_writable(config->out) : -1;
+    if (result == 0) result = interrupt_watch();
     if (result == 0) result = evaluation_run(evaluation, quiet);
     if (result == 0) result = evaluation_write(evaluation);
     evaluation_free(evaluation);

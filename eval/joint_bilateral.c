@@ -12,6 +12,9 @@
 #include <stdlib.h>
 
 enum { RADIUS = 4, TAPS = 49, COLORS = 3 * 255 + 1 };
+
+// A smaller image is done before the other threads have started.
+enum { PARALLEL_ROWS = 128 };
 #define SIGMA 75.0
 
 typedef struct {
@@ -43,7 +46,7 @@ static int reflect(int i, int side) {
 // padded: [H + 2 RADIUS, W + 2 RADIUS, 4], R G B source.
 static void pad_rows(const Image *guide, const uint8_t *source, uint8_t *padded) {
     const int width = guide->width, height = guide->height;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (height >= PARALLEL_ROWS)
     for (int y = -RADIUS; y < height + RADIUS; y++) {
         size_t row = (size_t)reflect(y, height) * (size_t)width;
         uint8_t *to = padded + (size_t)(y + RADIUS) * (size_t)(width + 2 * RADIUS) * 4;
@@ -79,7 +82,7 @@ int joint_bilateral(const Image *guide, const uint8_t *source, uint8_t *out) {
     pad_rows(guide, source, padded);
     Window window;
     window_set(&window, (ptrdiff_t)stride);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (height >= PARALLEL_ROWS)
     for (int y = 0; y < height; y++) {
         const uint8_t *center = padded + (size_t)(y + RADIUS) * stride + RADIUS * 4;
         for (int x = 0; x < width; x++)

@@ -6,6 +6,9 @@
 #include <math.h>
 #include <stddef.h>
 
+// A smaller image is done before the other threads have started.
+enum { PARALLEL_PIXELS = 1 << 16 };
+
 static float distance(const uint8_t *pixel, const float query[3]) {
     float r = (float)pixel[0] - query[0];
     float g = (float)pixel[1] - query[1];
@@ -30,7 +33,7 @@ void similarity_map(const Image *features, const double query[3], SimilarityForm
     }
     const float low = similarity(farthest, form);
     const float range = similarity(nearest, form) - low + 1e-6f;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (count >= PARALLEL_PIXELS)
     for (ptrdiff_t i = 0; i < count; i++) {
         float s = similarity(distance(features->pixels + 3 * i, q), form);
         map[i] = (uint8_t)fminf(255.0f * ((s - low) / range), 255.0f);
