@@ -9,7 +9,7 @@
 
 typedef struct {
     bool json;
-    const char *only; // ops: one op
+    const char *only; // ops: one op, or "sd2"
     const char *model, *kind, *size, *inputs;
     const char *device;
     int64_t threads, batch, tokens, instances;

@@ -205,8 +205,9 @@ int bench_ops(const BenchOptions *options) {
         bench_say(options, json_pack("{s:s,s:f,s:f,s:f,s:i}", "case", "machine", "fma_gflops",
                                      peak.fma_gflops, "matmul_gflops", peak.matmul_gflops,
                                      "copy_gbps", peak.copy_gbps, "threads", cpu_threads()));
-    if (result == 0 && !options->only) result = bench_families(options, &peak);
-    if (result != 0) return -1;
+    const bool families = options->only && strcmp(options->only, "sd2") == 0;
+    if (result == 0 && (families || !options->only)) result = bench_families(options, &peak);
+    if (result != 0 || families) return result;
     const int failed =
         op_cases_bench(options->only, options->json, machine_gflops(&peak), peak.copy_gbps, stdout);
     return failed < 0 ? -1 : 0;

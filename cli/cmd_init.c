@@ -17,7 +17,7 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: p2s init CONFIG.yaml|sd2|miniature|DIR --out DIR [--seed N] [--controlnet]\n\n"
+    "usage: p2s init CONFIG.yaml|sd2|sd15|miniature|DIR --out DIR [--seed N] [--controlnet]\n\n"
     "Writes a model folder that diffusers can read (unet/, vae/, scheduler/, and controlnet/ for\n"
     "Prompt2Seg) with random weights that follow from the seed. What is built comes from a "
     "built-in\n"

@@ -80,7 +80,7 @@ class Case:
             rows = [r for r in rows if r["case"] in ("conv3x3", "attention", "linear", "group_norm+silu")]
         found = {}
         for row in rows:
-            found.setdefault(self.key(row), row)  # ours has further rows of the same ops behind
+            found[self.key(row)] = row
         return found
 
 
@@ -100,7 +100,7 @@ def all_cases(a, folder):
     hypersim = str(a.hypersim)
     images = "16" if a.quick else "64"
     cases = [
-        Case("ops", ["ops"], ["ops"], same=("case", "shape", "pass_"), times=("seconds", "forward", "backward")),
+        Case("ops", ["ops"], ["ops", "sd2"], same=("case", "shape", "pass_"), times=("seconds", "forward", "backward")),
         Case("loss", ["loss", "--n", *n.split(), "--size", loss_size, "--write", inputs],
              ["loss", "--n", n, "--inputs", inputs], same=("n",)),
         network("miniature gen2seg step 64x64", "step", miniature, "64x64", mini),
@@ -192,7 +192,7 @@ def compare(case, rounds):
             if ours is None:
                 continue
             row = {"case": key, "field": field, "p2s": ours, "torch": torch}
-            if torch:
+            if torch and torch > 0:  # a backward time that is a difference can come out below zero
                 row["faster"] = ours / torch if field in case.rates else torch / ours
             for name, what in (("p2s_memory", "p2s"), ("torch_memory", "torch")):
                 memory = used_memory(rounds, what, case, key)
