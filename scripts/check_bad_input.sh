@@ -6,6 +6,7 @@
 #   check_bad_input.sh [p2s=build/release/p2s]
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
+data=$(realpath -m "${P2S_DATA:-../shared/data}")
 p2s=build/release/p2s
 for setting in "$@"; do
     case $setting in
@@ -202,7 +203,7 @@ cp good.jpg $preview/frame.0000.color.jpg
 prepare() { refused "$1" "$2" "$p2s" prepare --quiet "${@:3}" --out index.json; }
 printf '\211HDF\r\n\032\n%0100d' 0 >$array
 prepare "corrupt HDF5" "$array" hypersim hypersim
-sample=${P2S_DATA:-}/Hypersim/${array#hypersim/}
+sample=$data/Hypersim/${array#hypersim/}
 if [ -f "$sample" ]; then
     head -c 5000 "$sample" >$array
     prepare "truncated HDF5" "$array" hypersim hypersim
@@ -236,6 +237,21 @@ printf '{"images": [%s], "annotations": [%s {"counts": [9, 9999], "size": [48, 6
 prepare "run lengths longer than the image" "$instances|7" coco coco
 train "unknown data set" "imagenet|hypersim" model=model run=run-data data.set=imagenet
 train "unknown split" "nothing|train" model=model run=run-data data.split=nothing
+
+echo "--- evaluation"
+# evaluate "WHAT" "WORDS" key=value...: besides refusing, it writes no results.
+printf 'out: scores\nsets: [scenes:split=val:size=32]\nlimit: {images: 1}\n' >eval.yaml
+evaluate() {
+    refused "$1" "$2" "$p2s" eval eval.yaml --quiet "${@:3}"
+    absent scores
+}
+evaluate "model that is not there" "nowhere" model=nowhere
+evaluate "unknown system" "disk" model=model systems=disk
+evaluate "unknown set" "imagenet" model=model sets=imagenet:path=.
+evaluate "unknown key of a set" "splt" model=model sets=scenes:splt=val
+evaluate "damaged sample" "own/labels/one.png" model=model sets=folder:path=own systems=disc
+evaluate "folder of masks that is not there" "nowhere" model= systems=masks:other=nowhere
+refused "results below a file" "file" "$p2s" eval eval.yaml --quiet model= systems=disc out=file/scores
 
 echo "--- checkpoints"
 good=$(find good -type f -exec sha256sum {} + | sort | sha256sum)

@@ -40,6 +40,7 @@ stage() {
 # One check that passes or fails; shows the end of its log where it fails.
 check() {
     if stage "$@"; then
+        grep '^SKIP ' "$log" | sed 's/^/    /'
         add 1 0 0
     else
         tail -n 30 "$log" | sed 's/^/    /'
