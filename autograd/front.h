@@ -7,8 +7,8 @@
 #include "base/error.h"
 
 // Whether all inputs are present (not NULL), the first is float, float inputs agree in type, and
-// none has lost its memory. Sets an error that begins with `op` otherwise; stays silent about NULL, whose error is
-// already set. Every op's inputs begin its args struct.
+// none has lost its memory. Sets an error that begins with `op` otherwise; stays silent about NULL,
+// whose error is already set. Every op's inputs begin its args struct.
 bool front_inputs(OpKind kind, const void *args);
 
 // Fails unless `tensor` has `ndim` sides. `what` names the argument in the message.
