@@ -6,12 +6,12 @@
 #   check_resume.sh [key=value ...]
 #     p2s=build/release/p2s   the program
 #     tasks="gen2seg prompt2seg"
-#     steps=30                optimizer steps of each run
+#     steps=36                optimizer steps of each run, at least 2 for every kill
 #     kills=3                 and as many moments
 #     seed=1                  of the moments and of the runs
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
-p2s=build/release/p2s tasks="gen2seg prompt2seg" steps=30 kills=3 seed=1
+p2s=build/release/p2s tasks="gen2seg prompt2seg" steps=36 kills=3 seed=1
 for setting in "$@"; do
     case $setting in
     p2s=* | tasks=* | steps=* | kills=* | seed=*) declare "$setting" ;;
@@ -48,7 +48,7 @@ kill_after() {
         fi
         sleep 0.01
     done
-    sleep "0.0$((RANDOM % 90 + 10))"
+    sleep "0.0$((RANDOM % 40 + 10))"
     kill -9 $process 2>/dev/null || return 1
     wait $process 2>/dev/null
     return 0
@@ -61,8 +61,8 @@ killed_run() {
     # shellcheck disable=SC2207
     local arguments=($(run_arguments "$task" "$run"))
     for ((i = 0; i < kills; i++)); do
-        # One moment in each of equal parts of the run, so that every kill makes it lose steps.
-        wanted=$((steps * i / kills + RANDOM % (steps / kills - 1) + 1))
+        # One moment in the first half of each of equal parts of the run: it cannot have ended.
+        wanted=$((steps * i / kills + RANDOM % (steps / kills / 2) + 1))
         kill_after "$log" "$wanted" "${command[@]}" "${arguments[@]}" || {
             echo "check_resume: $task ended before kill $((i + 1))" >&2
             return 1
