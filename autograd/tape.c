@@ -7,6 +7,7 @@
 #include "autograd/tape.h"
 
 #include "autograd/backend.h"
+#include "autograd/trace.h"
 #include "base/error.h"
 
 #include <stdlib.h>
@@ -208,7 +209,7 @@ Tensor *tape_run(OpKind kind, const void *args) {
     int inputs = op_inputs(kind), outputs = op_outputs(kind);
     for (int i = 0; i < outputs; i++)
         if (!fields[inputs + i]) return NULL;
-    if (backend_forward(backend_current(), kind, args) != 0) return NULL;
+    if (trace_forward(kind, args) != 0) return NULL;
     bool needed = any_needs_grad(fields, inputs);
     if (needed && tape.recording &&
         push((int)kind, inputs, outputs, saves_of(kind, args), args, op_args_size(kind)) != 0)
@@ -304,7 +305,7 @@ static int run_rule(const Record *record) {
     if (record->kind == RECORD_VIEW) {
         if (view_backward(record->args) != 0) return error_context("backward of reshape");
     } else if (prepare_gradients(record, fields) != 0 ||
-               backend_backward(backend_current(), (OpKind)record->kind, record->args) != 0) {
+               trace_backward((OpKind)record->kind, record->args) != 0) {
         return error_context("backward of %s", op_name((OpKind)record->kind));
     }
     for (int i = 0; i < record->inputs; i++)

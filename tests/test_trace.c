@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// TRACE. The variable is read once per process; each test is a process of its own.
+#define _POSIX_C_SOURCE 200809L // setenv
+#include "autograd/backend.h"
+#include "autograd/tape.h"
+#include "autograd/trace.h"
+#include "base/error.h"
+#include "cpu/cpu.h"
+
+#include <criterion/criterion.h>
+#include <criterion/redirect.h>
+#include <math.h>
+#include <stdlib.h>
+
+static Tensor *two_values(double first, double second) {
+    Tensor *tensor = tensor_named(tensor_new(SHAPE(F64, 2)), "input");
+    tensor_write_double(tensor, (double[]){first, second});
+    return tensor;
+}
+
+Test(trace, an_unknown_word_is_an_error_that_lists_the_known) {
+    setenv("TRACE", "op,speed", 1);
+    backend_use(cpu_backend());
+    Tensor *x = two_values(1, 2);
+    cr_assert_null(op_silu(x));
+    cr_assert_str_eq(error_take(), "TRACE: no word \"speed\"; there are: op, nan");
+    tensor_free(x);
+    tape_reset();
+}
+
+Test(trace, nan_stops_at_the_first_op_that_overflows) {
+    setenv("TRACE", "nan", 1);
+    backend_use(cpu_backend());
+    Tensor *x = two_values(1, 1000);
+    cr_assert_not_null(op_silu(x));
+    cr_assert_null(op_square(op_exp(x)));
+    cr_assert_str_eq(error_take(), "TRACE=nan: forward of unary: 1 of 2 values are not finite, the "
+                                   "first at 1; inputs input [2] f64 (0 not finite)");
+    tensor_free(x);
+    tape_reset();
+}
+
+Test(trace, nan_stops_at_a_gradient_that_is_not_finite) {
+    setenv("TRACE", "nan", 1);
+    backend_use(cpu_backend());
+    Tensor *x = two_values(1, 2), *dy = two_values(1, 1e300);
+    x->needs_grad = true;
+    tape_record(true);
+    Tensor *y = op_mul(x, two_values(1, 1e5));
+    cr_assert_not_null(y);
+    cr_assert_eq(tape_backward_from(y, dy), 0);
+    tensor_clear_grad(x);
+    y = op_mul(x, two_values(1, 1e100));
+    cr_assert_not_null(y);
+    cr_assert_eq(tape_backward_from(y, dy), -1);
+    cr_assert_not_null(strstr(error_message(), "gradient of input 0 of binary: 1 of 2 values"));
+}
+
+Test(trace, op_prints_a_row_per_op_and_pass, .init = cr_redirect_stderr) {
+    setenv("TRACE", "op", 1);
+    backend_use(cpu_backend());
+    Tensor *x = two_values(1, 2);
+    x->needs_grad = true;
+    tape_record(true);
+    cr_assert_eq(tape_backward(op_sum(op_silu(op_silu(x)), REDUCE_ALL)), 0);
+    trace_report();
+    trace_report(); // begins anew: nothing to print
+    fflush(stderr);
+    char text[1024] = "";
+    FILE *out = cr_get_redirected_stderr();
+    size_t length = fread(text, 1, sizeof text - 1, out);
+    text[length] = '\0';
+    long calls = 0;
+    const char *row = strstr(text, "unary            backward");
+    cr_assert_not_null(row, "%s", text);
+    cr_assert_eq(sscanf(row, "%*s %*s %ld", &calls), 1);
+    cr_assert_eq(calls, 2);
+    cr_assert_not_null(strstr(text, "reduce           forward "), "%s", text);
+    cr_assert_eq(strstr(strstr(text, "all ops") + 1, "all ops"), NULL, "%s", text);
+    tensor_free(x);
+}
