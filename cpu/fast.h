@@ -19,6 +19,7 @@ enum { FAST_DECLINES = 1 };
     FAST(binary)        \
     FAST(geglu)         \
     FAST(group_norm)    \
+    FAST(layer_norm)    \
     FAST(coloring_loss)
 // clang-format on
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Float kernels of unary and geglu with vectorised exponentials, and of binary without repeats.
+// Float kernels of unary and geglu with vectorised exponentials, and of binary without repeats,
+// or with one source that is repeated over the middle (a vector of channels per image).
 #include "cpu/fast.h"
+#include "cpu/fast_rows.h"
 #include "cpu/fast_vector.h"
 
 enum { CHUNK = 4096 }; // elements that one call handles
@@ -19,9 +21,9 @@ static void unary_values(UnaryKind kind, const float *x, int64_t count, float *y
     }
 }
 
-VECTORISED
-static void unary_slopes(UnaryKind kind, const float *x, const float *dy, int64_t count, bool add,
-                         float *dx) {
+// `add` is a constant where this is inlined: a choice inside the loop would keep it scalar.
+INLINED void slopes_of_unary(UnaryKind kind, const float *x, const float *dy, int64_t count,
+                             bool add, float *dx) {
     float bell, scale = kind == UNARY_QUICK_GELU ? 1.702f : 1.0f;
     if (kind == UNARY_GELU) {
 #pragma omp simd private(bell)
@@ -38,6 +40,15 @@ static void unary_slopes(UnaryKind kind, const float *x, const float *dy, int64_
             dx[i] = add ? dx[i] + d : d;
         }
     }
+}
+
+VECTORISED
+static void unary_slopes(UnaryKind kind, const float *x, const float *dy, int64_t count, bool add,
+                         float *dx) {
+    if (add)
+        slopes_of_unary(kind, x, dy, count, true, dx);
+    else
+        slopes_of_unary(kind, x, dy, count, false, dx);
 }
 
 static bool has_fast_unary(UnaryKind kind) {
@@ -80,9 +91,8 @@ static void geglu_values(const float *value, const float *gate, int64_t count, f
         y[i] = value[i] * gate[i] * vector_normal_cdf(gate[i], &bell);
 }
 
-VECTORISED
-static void geglu_slopes(const float *value, const float *gate, const float *dy, int64_t count,
-                         bool add, float *dvalue, float *dgate) {
+INLINED void slopes_of_geglu(const float *value, const float *gate, const float *dy, int64_t count,
+                             bool add, float *dvalue, float *dgate) {
     float bell;
 #pragma omp simd private(bell)
     for (int64_t i = 0; i < count; i++) {
@@ -92,6 +102,15 @@ static void geglu_slopes(const float *value, const float *gate, const float *dy,
         dvalue[i] = add ? dvalue[i] + v : v;
         dgate[i] = add ? dgate[i] + g : g;
     }
+}
+
+VECTORISED
+static void geglu_slopes(const float *value, const float *gate, const float *dy, int64_t count,
+                         bool add, float *dvalue, float *dgate) {
+    if (add)
+        slopes_of_geglu(value, gate, dy, count, true, dvalue, dgate);
+    else
+        slopes_of_geglu(value, gate, dy, count, false, dvalue, dgate);
 }
 
 int fast_geglu_forward(const geglu_args *args) {
@@ -152,21 +171,57 @@ int fast_binary_forward(const binary_args *args) {
     return 0;
 }
 
-int fast_binary_backward(const binary_args *args) {
-    if (!tensor_same_shape(args->left, args->right)) return FAST_DECLINES;
-    bool mul = args->kind == BINARY_MUL;
-    const float *dy = args->y->grad->data;
-    int64_t count = tensor_numel(args->y);
-    for (int side = 0; side < 2; side++) {
-        const Tensor *source = side == 0 ? args->left : args->right;
-        const float *other = mul ? (side == 0 ? args->right : args->left)->data : NULL;
-        float sign = side == 1 && args->kind == BINARY_SUB ? -1.0f : 1.0f;
-        if (!source->needs_grad) continue;
-        float *dx = source->grad->data;
+static void same_shape_backward(const Tensor *y, const Tensor *source, const Tensor *factor,
+                                float sign) {
+    const float *dy = y->grad->data, *other = factor ? factor->data : NULL;
+    float *dx = source->grad->data;
+    int64_t count = tensor_numel(y);
 #pragma omp parallel for schedule(static) if (count > 1 << 16)
-        for (int64_t i = 0; i < count; i += CHUNK)
-            binary_slopes(sign, dy + i, other ? other + i : NULL, chunk_length(i, count),
-                          source->has_grad, dx + i);
-    }
+    for (int64_t i = 0; i < count; i += CHUNK)
+        binary_slopes(sign, dy + i, other ? other + i : NULL, chunk_length(i, count),
+                      source->has_grad, dx + i);
+}
+
+// A source that stands for [outer,1,width] where the result is [outer,rows,width].
+typedef struct {
+    int64_t outer, rows, width;
+} Repeat;
+
+static int64_t aligned_side(const Tensor *tensor, int from_end) {
+    return from_end <= tensor->ndim ? tensor_side(tensor, -from_end) : 1;
+}
+
+static bool is_repeated(const Tensor *source, const Tensor *y, Repeat *repeat) {
+    *repeat = (Repeat){1, 1, 1};
+    int i = 1;
+    for (; i <= y->ndim && aligned_side(source, i) == aligned_side(y, i); i++)
+        repeat->width *= aligned_side(y, i);
+    for (; i <= y->ndim && aligned_side(source, i) == 1; i++) repeat->rows *= aligned_side(y, i);
+    for (; i <= y->ndim && aligned_side(source, i) == aligned_side(y, i); i++)
+        repeat->outer *= aligned_side(y, i);
+    return i > y->ndim && repeat->rows > 0;
+}
+
+static int repeated_backward(const Tensor *y, const Tensor *source, const Repeat *r, double sign) {
+    const float *dy = y->grad->data;
+    float *dx = source->grad->data;
+    int result = 0;
+    for (int64_t i = 0; i < r->outer && result == 0; i++)
+        result = fast_column_sums(dy + i * r->rows * r->width, r->rows, r->width, sign,
+                                  dx + i * r->width, source->has_grad);
+    return result;
+}
+
+int fast_binary_backward(const binary_args *args) {
+    const Tensor *y = args->y, *left = args->left, *right = args->right;
+    bool mul = args->kind == BINARY_MUL, same = tensor_same_shape(left, right);
+    float right_sign = args->kind == BINARY_SUB ? -1.0f : 1.0f;
+    Repeat repeat;
+    if (!same && (mul || !tensor_same_shape(left, y) || !is_repeated(right, y, &repeat)))
+        return FAST_DECLINES;
+    if (left->needs_grad) same_shape_backward(y, left, mul ? right : NULL, 1);
+    if (!right->needs_grad) return 0;
+    if (!same) return repeated_backward(y, right, &repeat, (double)right_sign);
+    same_shape_backward(y, right, mul ? left : NULL, right_sign);
     return 0;
 }

@@ -140,39 +140,61 @@ typedef struct {
     bool silu;
 } Norm;
 
-static inline float dz_of(const Norm *norm, int64_t c, float xhat, float dy) {
-    if (!norm->silu) return dy;
-    float z = xhat * norm->weight[c] + norm->bias[c], s = vector_sigmoid(z);
+INLINED float dz_of(float weight, float bias, float xhat, float dy, bool silu) {
+    if (!silu) return dy;
+    float z = xhat * weight + bias, s = vector_sigmoid(z);
     return dy * s * (1.0f + z * (1.0f - s));
 }
 
-// Sums of dz and of dz xhat.
-VECTORISED
-static void add_gradients(const float *x, const float *dy, int64_t rows, int64_t channels,
-                          Norm norm, float *dbias, float *dweight) {
+// Sums of dz and of dz xhat. Booleans are constants where this and the next are inlined: a choice
+// inside the loop would keep it scalar.
+INLINED void sums_of(const float *x, const float *dy, int64_t rows, int64_t channels, Norm norm,
+                     bool silu, float *dbias, float *dweight) {
+    const float *center = norm.center, *rstd = norm.rstd, *weight = norm.weight, *bias = norm.bias;
     for (int64_t i = 0; i < rows; i++, x += channels, dy += channels)
 #pragma omp simd
         for (int64_t c = 0; c < channels; c++) {
-            float xhat = (x[c] - norm.center[c]) * norm.rstd[c];
-            float dz = dz_of(&norm, c, xhat, dy[c]);
+            float xhat = (x[c] - center[c]) * rstd[c];
+            float dz = dz_of(silu ? weight[c] : 0, silu ? bias[c] : 0, xhat, dy[c], silu);
             dbias[c] += dz;
             dweight[c] += dz * xhat;
         }
 }
 
-// dx = rstd (weight dz - sum - xhat dot)
 VECTORISED
-static void input_gradients(const float *x, const float *dy, int64_t rows, int64_t channels,
-                            Norm norm, const float *sum, const float *dot, bool add, float *dx) {
-    float old = add ? 1.0f : 0.0f;
+static void add_gradients(const float *x, const float *dy, int64_t rows, int64_t channels,
+                          Norm norm, float *dbias, float *dweight) {
+    if (norm.silu)
+        sums_of(x, dy, rows, channels, norm, true, dbias, dweight);
+    else
+        sums_of(x, dy, rows, channels, norm, false, dbias, dweight);
+}
+
+// dx = rstd (weight dz - sum - xhat dot)
+INLINED void slopes_of(const float *x, const float *dy, int64_t rows, int64_t channels, Norm norm,
+                       const float *sum, const float *dot, bool silu, bool add, float *dx) {
+    const float *center = norm.center, *rstd = norm.rstd, *weight = norm.weight, *bias = norm.bias;
     for (int64_t i = 0; i < rows; i++, x += channels, dy += channels, dx += channels)
 #pragma omp simd
         for (int64_t c = 0; c < channels; c++) {
-            float xhat = (x[c] - norm.center[c]) * norm.rstd[c];
-            float dz = dz_of(&norm, c, xhat, dy[c]);
-            float d = norm.rstd[c] * (dz * norm.weight[c] - sum[c] - xhat * dot[c]);
-            dx[c] = old != 0.0f ? dx[c] + d : d;
+            float xhat = (x[c] - center[c]) * rstd[c];
+            float dz = dz_of(weight[c], silu ? bias[c] : 0, xhat, dy[c], silu);
+            float d = rstd[c] * (dz * weight[c] - sum[c] - xhat * dot[c]);
+            dx[c] = add ? dx[c] + d : d;
         }
+}
+
+VECTORISED
+static void input_gradients(const float *x, const float *dy, int64_t rows, int64_t channels,
+                            Norm norm, const float *sum, const float *dot, bool add, float *dx) {
+    if (norm.silu && add)
+        slopes_of(x, dy, rows, channels, norm, sum, dot, true, true, dx);
+    else if (norm.silu)
+        slopes_of(x, dy, rows, channels, norm, sum, dot, true, false, dx);
+    else if (add)
+        slopes_of(x, dy, rows, channels, norm, sum, dot, false, true, dx);
+    else
+        slopes_of(x, dy, rows, channels, norm, sum, dot, false, false, dx);
 }
 
 static void write_affine(const Tensor *tensor, const double *sums, bool first) {

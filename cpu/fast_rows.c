@@ -34,18 +34,19 @@ static void add_rows(const float *dy, int64_t first, int64_t end, int64_t channe
         for (int64_t c = 0; c < channels; c++) sums[c] += (double)dy[row * channels + c];
 }
 
-static int bias_backward(const float *dy, int64_t rows, int64_t channels, float *dbias, bool add) {
+int fast_column_sums(const float *dy, int64_t rows, int64_t channels, double factor, float *to,
+                     bool add) {
     int64_t pieces = rows * channels > FAST_PARALLEL ? (rows < 32 ? rows : 32) : 1;
     size_t bytes = (size_t)(pieces * channels) * sizeof(double);
     double *sums = memory_alloc(bytes);
-    if (!sums) return error_int("bias: out of memory");
+    if (!sums) return error_int("column sums: out of memory");
 #pragma omp parallel for schedule(static) if (pieces > 1)
     for (int64_t i = 0; i < pieces; i++)
         add_rows(dy, rows * i / pieces, rows * (i + 1) / pieces, channels, sums + i * channels);
     for (int64_t c = 0; c < channels; c++) {
         double sum = 0;
         for (int64_t i = 0; i < pieces; i++) sum += sums[i * channels + c];
-        dbias[c] = add ? dbias[c] + (float)sum : (float)sum;
+        to[c] = (add ? to[c] : 0.0f) + (float)(factor * sum);
     }
     memory_free(sums, bytes);
     return 0;
@@ -67,5 +68,5 @@ int fast_rows_backward(const Tensor *y, const Tensor *bias, const Tensor *residu
     if (residual->needs_grad)
         residual_backward(dy, count, residual->grad->data, residual->has_grad);
     if (!bias->needs_grad) return 0;
-    return bias_backward(dy, count / channels, channels, bias->grad->data, bias->has_grad);
+    return fast_column_sums(dy, count / channels, channels, 1, bias->grad->data, bias->has_grad);
 }

@@ -14,6 +14,9 @@
 #define VECTORISED
 #endif
 
+// Into the functions above, with each processor's instructions.
+#define INLINED static inline __attribute__((always_inline))
+
 // exp(x) within 2 ulp; arguments are limited to the range of normal floats.
 static inline float vector_exp(float x) {
     union {
