@@ -60,12 +60,30 @@ static int64_t step_of(const char *name) {
     return step;
 }
 
-// Removes the lowest steps beyond `keep`.
-static int remove_old(const char *folder, int64_t keep) {
+static int remove_named(const char *folder, const char *name) {
+    char *path = path_join(folder, name);
+    int result = path ? folder_remove(path) : -1;
+    free(path);
+    return result;
+}
+
+// Steps above `newest` come from a save that was killed before `latest` named it.
+static bool is_left_over(const char *name, int64_t newest) {
+    bool aside = text_ends_with(name, ".tmp") || text_ends_with(name, ".old");
+    return text_starts_with(name, "step-") && (aside || step_of(name) > newest);
+}
+
+// Removes what killed saves left behind, then the lowest steps until `keep` remain; never `newest`.
+static int remove_old(const char *folder, int64_t newest, int64_t keep) {
     size_t count = 0;
     char **names = folder_list(folder, &count);
     if (!names) return -1;
     int result = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_left_over(names[i], newest)) continue;
+        if (remove_named(folder, names[i]) != 0) result = -1;
+        names[i][0] = '\0';
+    }
     for (;;) {
         size_t lowest = count, present = 0;
         for (size_t i = 0; i < count; i++) {
@@ -74,9 +92,7 @@ static int remove_old(const char *folder, int64_t keep) {
             if (lowest == count || step_of(names[i]) < step_of(names[lowest])) lowest = i;
         }
         if ((int64_t)present <= keep) break;
-        char *path = path_join(folder, names[lowest]);
-        if (!path || folder_remove(path) != 0) result = -1;
-        free(path);
+        if (remove_named(folder, names[lowest]) != 0) result = -1;
         names[lowest][0] = '\0';
     }
     folder_list_free(names, count);
@@ -93,7 +109,7 @@ static int save_step(const char *folder, const char *name, const TrainConfig *co
     free(aside);
     free(link);
     free(path);
-    return result == 0 ? remove_old(folder, config->keep) : -1;
+    return result == 0 ? remove_old(folder, optimizer->step, config->keep) : -1;
 }
 
 int checkpoint_save(const TrainConfig *config, const Model *model, const Optimizer *optimizer) {
