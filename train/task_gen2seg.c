@@ -10,12 +10,12 @@
 #include <stdlib.h>
 
 static ColoringOptions coloring_options(const TrainConfig *config) {
-    ColoringOptions options =
-        coloring_options_default(config->loss_form == 1 ? COLORING_PAPER : COLORING_CODE);
+    bool paper = config->loss_form == LOSS_PAPER;
+    ColoringOptions options = coloring_options_default(paper ? COLORING_PAPER : COLORING_CODE);
     options.variance = config->loss_variance;
     options.separation = config->loss_separation;
     options.mean = config->loss_mean;
-    options.separation_factor = config->loss_factor;
+    if (!paper) options.separation_factor = config->loss_factor;
     options.cap = (int)config->loss_cap;
     return options;
 }
