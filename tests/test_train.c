@@ -214,18 +214,59 @@ Test(train, only_the_newest_checkpoints_stay) {
     free(path);
 }
 
-Test(train, a_run_folder_with_checkpoints_is_not_started_again) {
-    const char *const one[] = {"train.steps=1", NULL};
-    train("run", one, false);
-    refuse("run", one, "--resume");
-}
-
 static char *config_of(const char *run) {
     char *path = text_format("%s/%s/config.yaml", folder, run);
     char *text = file_read(path, 1 << 20, NULL);
     cr_assert_not_null(text, "%s", error_message());
     free(path);
     return text;
+}
+
+// As kill -9 leaves it between a checkpoint's renaming and its link, and inside a save.
+Test(train, what_a_killed_save_left_never_replaces_the_newest_checkpoint) {
+    const char *const part[] = {"train.keep=1", "train.checkpoint_every=1", "train.steps=2", NULL};
+    const char *const more[] = {"train.keep=1", "train.checkpoint_every=1", "train.steps=3", NULL};
+    train("killed", part, false);
+    char *stale = text_format("%s/killed/checkpoints/step-4", folder);
+    char *aside = text_format("%s/killed/checkpoints/step-9.tmp", folder);
+    cr_assert_eq(folder_make(stale), 0);
+    cr_assert_eq(folder_make(aside), 0);
+    train("killed", more, true);
+    char *kept = text_format("%s/killed/checkpoints/step-3/state.json", folder);
+    cr_assert(file_exists(kept));
+    cr_assert_not(folder_exists(stale));
+    cr_assert_not(folder_exists(aside));
+    free(stale), free(aside), free(kept);
+}
+
+Test(train, a_finished_run_says_so_without_its_data) {
+    const char *const one[] = {"train.steps=1", NULL};
+    const char *const gone[] = {"train.steps=1", "data.set=hypersim", "data.path=/nowhere", NULL};
+    train("run", one, false);
+    char *before = config_of("run");
+    train("run", gone, true);
+    char *after = config_of("run");
+    cr_assert_str_eq(before, after);
+    free(before), free(after);
+}
+
+Test(train, the_paper_form_of_the_loss_has_no_further_factor) {
+    const char *const usual[] = {"loss.form=paper", "train.steps=1", NULL};
+    const char *const other[] = {"loss.form=paper", "loss.factor=1", "train.steps=1", NULL};
+    const char *const code[] = {"train.steps=1", NULL};
+    const char *const other_code[] = {"loss.factor=1", "train.steps=1", NULL};
+    train("usual", usual, false);
+    train("other", other, false);
+    cr_assert_eq(loss_of("usual", 0), loss_of("other", 0));
+    train("code", code, false);
+    train("other-code", other_code, false);
+    cr_assert_neq(loss_of("code", 0), loss_of("other-code", 0));
+}
+
+Test(train, a_run_folder_with_checkpoints_is_not_started_again) {
+    const char *const one[] = {"train.steps=1", NULL};
+    train("run", one, false);
+    refuse("run", one, "--resume");
 }
 
 Test(train, a_resume_with_another_thread_count_or_seed_is_refused_and_changes_nothing) {

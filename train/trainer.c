@@ -124,16 +124,19 @@ static int print_plan(const Trainer *trainer, const char *from) {
     return 0;
 }
 
-// Before config.yaml changes: what the run cannot continue with must not replace it.
+// Before config.yaml changes: what the run cannot continue with must not replace it. Returns 1 when
+// nothing is left to do.
 static int check_resume(const TrainConfig *config, const char *checkpoint, bool quiet) {
     int64_t done = 0;
     if (checkpoint_state(checkpoint, config, &done) != 0) return -1;
-    if (done >= config->steps && !quiet)
+    if (done < config->steps) return 0;
+    if (!quiet)
         fprintf(stderr, "%s is finished: %lld of %lld steps\n", config->run, (long long)done,
                 (long long)config->steps);
-    return 0;
+    return 1;
 }
 
+// Returns 1 when the run is finished already.
 static int begin(Trainer *trainer, bool resume) {
     const TrainConfig *config = trainer->config;
     if (folder_make(config->run) != 0) return -1;
@@ -146,8 +149,8 @@ static int begin(Trainer *trainer, bool resume) {
                          config->run);
     }
     const char *from = checkpoint ? checkpoint : config->model;
-    int result = from[0] ? print_plan(trainer, from) : 0;
-    if (result == 0 && checkpoint) result = check_resume(config, checkpoint, trainer->quiet);
+    int result = checkpoint ? check_resume(config, checkpoint, trainer->quiet) : 0;
+    if (result == 0 && from[0]) result = print_plan(trainer, from);
     if (result == 0) result = write_config(config);
     if (result == 0) result = open_data(trainer);
     if (result == 0) result = open_model(trainer, checkpoint);
@@ -269,7 +272,6 @@ static int loop(Trainer *trainer, TrainEnd *how) {
     char note[96] = "";
     progress_begin(&progress, trainer->task->name, "step", trainer->optimizer.step, config->steps,
                    10, trainer->quiet);
-    *how = TRAIN_FINISHED;
     while (trainer->optimizer.step < config->steps) {
         StepRecord record;
         if (one_step(trainer, &record) != 0)
@@ -293,7 +295,8 @@ static int loop(Trainer *trainer, TrainEnd *how) {
 int train_run(const TrainConfig *config, bool resume, bool quiet, TrainEnd *how) {
     Trainer trainer = {.config = config, .task = task_find(config), .lock = -1, .quiet = quiet};
     int result = begin(&trainer, resume);
+    *how = TRAIN_FINISHED;
     if (result == 0) result = loop(&trainer, how);
     end(&trainer);
-    return result;
+    return result < 0 ? -1 : 0;
 }
