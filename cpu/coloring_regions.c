@@ -41,26 +41,34 @@ static int32_t new_region(ColoringImage *image, int64_t size, bool black) {
     return (int32_t)image->count++;
 }
 
+// Whether unlabelled pixels of the image are unknown rather than background.
+static bool lacks_background(const Survey *survey) {
+    const Tensor *flags = survey->args->no_background;
+    return flags != &tensor_none && ((const int32_t *)flags->data)[survey->index] != 0;
+}
+
 // CODE and PAPER: labels that occur, in increasing order, up to the cap.
 static void count_ids(ColoringImage *image, const Survey *survey) {
-    const coloring_loss_args *args = survey->args;
-    const int32_t *flags = args->no_background == &tensor_none ? NULL : args->no_background->data;
-    int cap = args->options.cap;
+    int cap = survey->args->options.cap;
     for (int32_t label = 0; label <= survey->most; label++) {
         if (survey->sizes[label] == 0) continue;
-        if (label == 0 && flags && flags[survey->index]) continue;
+        if (label == 0 && lacks_background(survey)) continue;
         if (cap > 0 && image->count >= cap) break;
         image->region_of[label + 1] = new_region(image, survey->sizes[label], label == 0);
     }
 }
 
 // PROMPTED: one black region of everything that is not prompted, then the prompted ids that occur.
-static int prompted_ids(ColoringImage *image, const Survey *survey) {
+// Unknown pixels are in no sum at all.
+static int prompted_ids(ColoringImage *image, Survey *survey) {
     const Tensor *prompted = survey->args->prompted;
     int64_t slots = prompted->shape[1];
     const int32_t *ids = (const int32_t *)prompted->data + survey->index * slots;
+    const bool unknown = lacks_background(survey);
+    if (unknown) survey->valid -= survey->sizes[0];
     new_region(image, survey->valid, true);
     for (int32_t label = 0; label <= survey->most; label++) image->region_of[label + 1] = 0;
+    if (unknown) image->region_of[1] = REGION_IGNORED;
     for (int64_t slot = 0; slot < slots; slot++) {
         int32_t id = ids[slot];
         if (id < 0 || id > survey->pixels)

@@ -91,6 +91,9 @@ static const OpVariant variants[] = {
     {.name = "prompted, three images, unused and double slots",
      .p = {COLORING_PROMPTED, 3, 5, 5, 3, LABELS_ALL, TERM_ALL, 0, 0, 6},
      COMMON},
+    {.name = "prompted, no background in one",
+     .p = {COLORING_PROMPTED, 3, 5, 5, 3, LABELS_ALL, TERM_ALL, 0, 1, 6},
+     COMMON},
     {.name = "prompted, ignored pixels",
      .p = {COLORING_PROMPTED, 2, 5, 5, 3, LABELS_IGNORE, TERM_ALL, 0, 0, 6},
      COMMON},
@@ -195,7 +198,11 @@ static int known_prompted(void) {
         op_coloring_loss(prediction, ids, NONE, case_leaf(I32, prompts, DIMS(1, 2)), options);
     if (case_expect("one prompt", loss, &one, 1, 1e-12) != 0) return -1;
     loss = op_coloring_loss(prediction, ids, NONE, case_leaf(I32, none, DIMS(1, 2)), options);
-    return case_expect("no prompt", loss, &black, 1, 1e-12);
+    if (case_expect("no prompt", loss, &black, 1, 1e-12) != 0) return -1;
+    const double flag[] = {1}, known = (1.5 / 3 + 10 / sqrt(2.0) * 300 / 65 + 300 / 101.0) / 2;
+    loss = op_coloring_loss(prediction, ids, case_leaf(I32, flag, DIMS(1)),
+                            case_leaf(I32, prompts, DIMS(1, 2)), options);
+    return case_expect("unlabelled pixels unknown", loss, &known, 1, 1e-12);
 }
 
 static int known_nothing(void) {

@@ -101,8 +101,9 @@ static int make_prompts(Prompts *prompts, const TrainConfig *config, const Batch
     int64_t pixels = (int64_t)batch->height * batch->width;
     for (int b = 0; b < batch->count; b++) {
         Rng rng = rng_stream((uint64_t)config->seed, "prompt", (uint64_t)batch->index, (uint64_t)b);
+        const int32_t ignored = batch->no_background[b] ? 0 : -1; // the largest such label
         for (int64_t i = b * pixels; i < (b + 1) * pixels; i++)
-            prompts->object[i] = batch->labels[i] < 0 ? -1 : 0;
+            prompts->object[i] = batch->labels[i] <= ignored ? -1 : 0;
         bool empty = rng_uniform(&rng) < config->prompt_empty;
         int wanted = 1 + (int)rng_below(&rng, (uint64_t)prompts->channels);
         int32_t *taken = prompts->prompted + b * prompts->channels;
@@ -141,8 +142,8 @@ static Tensor *prompted_loss(TaskContext *context, const DeviceBatch *batch, Pro
     options.separation = config->loss_separation;
     options.mean = config->loss_mean;
     options.separation_factor = config->loss_factor;
-    return op_coloring_loss(op_affine(image, config->loss_scale, 0), batch->labels, NONE, ids,
-                            options);
+    return op_coloring_loss(op_affine(image, config->loss_scale, 0), batch->labels,
+                            batch->no_background, ids, options);
 }
 
 static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **shown,
@@ -157,8 +158,7 @@ static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **sho
     return result;
 }
 
-// At the start only the closed gates learn; what lies before them, and the U-Net's encoder if it
-// is trained along, waits for them to open.
+// At the start only the closed gates learn; what lies before them waits for them to open.
 static bool behind_gate(const char *name, void *context) {
     (void)context;
     return strncmp(name, "controlnet.", 11) == 0 &&
