@@ -122,10 +122,12 @@ static int to_device(LossInputs *inputs) {
 
 static double run(void *context) {
     LossInputs *inputs = context;
+    ColoringOptions options = coloring_options_default(COLORING_CODE);
+    options.cap = 0; // as in training: every region counts, however many there are
     const double start = clock_seconds();
     tape_record(true);
-    Tensor *loss = op_coloring_loss(inputs->prediction_leaf, inputs->label_leaf, NONE, NONE,
-                                    coloring_options_default(COLORING_CODE));
+    Tensor *loss =
+        op_coloring_loss(inputs->prediction_leaf, inputs->label_leaf, NONE, NONE, options);
     if (loss) inputs->value = tensor_item(loss);
     const int result = loss ? tape_backward(loss) : -1;
     const double seconds = clock_seconds() - start;
