@@ -8,8 +8,8 @@
 #include "train/optimizer.h"
 
 // Writes RUN/checkpoints/step-N (the model folder with p2s.json, optimizer.safetensors,
-// state.json), points `latest` to it, and removes the oldest beyond config->keep and what saves that
-// were killed left behind. N = optimizer->step.
+// state.json), points `latest` to it, and removes the oldest beyond config->keep and what killed
+// saves left behind. N = optimizer->step.
 int checkpoint_save(const TrainConfig *config, const Model *model, const Optimizer *optimizer);
 
 // The folder of the newest checkpoint, owned by the caller; NULL without an error when the run has
