@@ -67,12 +67,3 @@ double rng_normal(Rng *rng) {
     double u = 1 - rng_uniform(rng), v = rng_uniform(rng);
     return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
 }
-
-void rng_permutation(Rng *rng, int64_t n, int64_t *order) {
-    for (int64_t i = 0; i < n; i++) order[i] = i;
-    for (int64_t i = n - 1; i > 0; i--) {
-        int64_t j = (int64_t)rng_below(rng, (uint64_t)i + 1), kept = order[i];
-        order[i] = order[j];
-        order[j] = kept;
-    }
-}

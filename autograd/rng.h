@@ -22,7 +22,4 @@ double rng_range(Rng *rng, double low, double high); // [low, high)
 uint64_t rng_below(Rng *rng, uint64_t n);            // 0..n-1, unbiased; n >= 1
 double rng_normal(Rng *rng);                         // mean 0, deviation 1 (Box and Muller)
 
-// A random permutation of 0..n-1 (Fisher and Yates). order [n].
-void rng_permutation(Rng *rng, int64_t n, int64_t *order);
-
 #endif

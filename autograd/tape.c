@@ -51,10 +51,6 @@ bool tape_record(bool on) {
     return was;
 }
 
-bool tape_is_recording(void) {
-    return tape.recording;
-}
-
 size_t tape_length(void) {
     return tape.record_count;
 }

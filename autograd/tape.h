@@ -16,7 +16,6 @@
 
 // Switches recording; returns what it was. A new thread's tape does not record.
 bool tape_record(bool on);
-bool tape_is_recording(void);
 
 // Gradients of `loss` (one element) with respect to every leaf that needs one; added to gradients
 // that leaves already hold. Forgets the records it has run. On failure the tape is reset.

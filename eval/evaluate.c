@@ -155,7 +155,3 @@ int evaluation_run(Evaluation *evaluation, bool quiet) {
     progress_end(&evaluation->progress, evaluation->images_done, NULL);
     return result;
 }
-
-const Report *evaluation_report(const Evaluation *evaluation) {
-    return evaluation->report;
-}

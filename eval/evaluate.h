@@ -25,9 +25,6 @@ void evaluation_free(Evaluation *evaluation);
 // when the program is interrupted. `quiet`: no progress line.
 int evaluation_run(Evaluation *evaluation, bool quiet);
 
-// What was scored; valid as long as the evaluation.
-const Report *evaluation_report(const Evaluation *evaluation);
-
 // Writes into config->out, each file or folder in the place of an older one at once: the report
 // (report.h), config.yaml, pages/SET.png, and with export.masks masks/SYSTEM/SET/IMAGE/ID.png.
 // Beside "sets", results.json has

@@ -84,15 +84,6 @@ Tensor *params_vector(ParamSet *set, const char *name, int64_t size, ParamInit i
     return add(set, param, 1, param.file_shape);
 }
 
-Tensor *params_embedding(ParamSet *set, const char *name, int64_t rows, int64_t width) {
-    Param param = {.name = (char *)name,
-                   .kind = PARAM_EMBEDDING,
-                   .init = INIT_NORMAL,
-                   .file_shape = {rows, width},
-                   .file_ndim = 2};
-    return add(set, param, 2, param.file_shape);
-}
-
 Param *params_last(ParamSet *set) {
     return set->count > 0 && !set->failed ? &set->items[set->count - 1] : NULL;
 }
@@ -170,12 +161,8 @@ static int fill_random(const Param *param, uint64_t seed) {
     Rng rng = rng_stream(seed, param->name, 0, 0);
     float bound = 1.0f / sqrtf((float)param->fan_in);
     for (int64_t i = 0; i < count; i++) {
-        if (param->init == INIT_NORMAL) {
-            values[i] = (float)rng_normal(&rng);
-        } else {
-            float unit = (float)(rng_u32(&rng) >> 8) * 0x1p-24f; // [0, 1)
-            values[i] = bound * (2.0f * unit - 1.0f);
-        }
+        float unit = (float)(rng_u32(&rng) >> 8) * 0x1p-24f; // [0, 1)
+        values[i] = bound * (2.0f * unit - 1.0f);
     }
     int result = tensor_write_float(param->tensor, values);
     free(values);

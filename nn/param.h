@@ -7,11 +7,11 @@
 
 #include "autograd/tensor.h"
 
-typedef enum { PARAM_CONV, PARAM_LINEAR, PARAM_VECTOR, PARAM_EMBEDDING } ParamKind;
+typedef enum { PARAM_CONV, PARAM_LINEAR, PARAM_VECTOR } ParamKind;
 
 // How values start: uniform in +-1/sqrt(fan_in) for weights and biases of products (the usual
-// Kaiming form with a = sqrt 5), constants for norms and closed gates, unit normal for embeddings.
-typedef enum { INIT_UNIFORM, INIT_ONES, INIT_ZEROS, INIT_NORMAL } ParamInit;
+// Kaiming form with a = sqrt 5), constants for norms and closed gates.
+typedef enum { INIT_UNIFORM, INIT_ONES, INIT_ZEROS } ParamInit;
 
 enum { PARAM_FILE_DIMS = 4 };
 
@@ -46,7 +46,6 @@ Tensor *params_conv(ParamSet *set, const char *name, int64_t out, int64_t in, in
 Tensor *params_linear(ParamSet *set, const char *name, int64_t out, int64_t in, ParamInit init);
 Tensor *params_vector(ParamSet *set, const char *name, int64_t size, ParamInit init,
                       int64_t fan_in);
-Tensor *params_embedding(ParamSet *set, const char *name, int64_t rows, int64_t width);
 
 // The most recently declared parameter, to adjust its file form; NULL when there is none.
 Param *params_last(ParamSet *set);

@@ -102,7 +102,5 @@ Tensor *unet_decode(Unet *unet, const UnetFeatures *features, double timestep, T
 
 // Number of skips: 12 for Stable Diffusion.
 int unet_skip_count(const UnetConfig *config);
-// How often the encoder halves the latent: a latent side is best a multiple of 1 << this.
-int unet_halvings(const UnetConfig *config);
 
 #endif

@@ -140,10 +140,6 @@ void unet_features_free(UnetFeatures *held) {
     *held = (UnetFeatures){0};
 }
 
-int unet_halvings(const UnetConfig *config) {
-    return config->levels - 1;
-}
-
 int unet_skip_count(const UnetConfig *config) {
     return config->levels * ((int)config->layers + 1);
 }
