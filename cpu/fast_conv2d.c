@@ -4,6 +4,7 @@
 #include "cpu/fast.h"
 
 #include "base/error.h"
+#include "cpu/fast_patches.h"
 #include "cpu/fast_rows.h"
 #include "cpu/memory.h"
 #include "cpu/onednn.h"
@@ -47,8 +48,17 @@ static bool winograd_wins(const ConvShape *s) {
 
 // Whether a pass can run, and how.
 static bool choose(ConvPass pass, const ConvShape *s, bool add, bool bias, bool *winograd) {
+    *winograd = false;
+    if (patches_win(s)) return true;
     *winograd = winograd_wins(s) && onednn_has_conv(pass, s, true, add, bias);
     return *winograd || onednn_has_conv(pass, s, false, add, bias);
+}
+
+// x, weight and y as in onednn_conv.
+static int run_pass(ConvPass pass, const ConvShape *s, bool winograd, bool add, float *x,
+                    float *weight, float *y) {
+    return patches_win(s) ? patches_conv(pass, s, add, x, weight, y)
+                          : onednn_conv(pass, s, winograd, add, x, weight, NULL, y);
 }
 
 // ---- upsampling by repetition -------------------------------------------------------------------
@@ -109,9 +119,12 @@ int fast_conv2d_forward(const conv2d_args *args) {
         upsample(&s, x, wide);
         x = wide;
     }
-    if (add) fast_rows_begin(args->y, NONE, args->residual);
-    int result = onednn_conv(CONV_FORWARD, &s, winograd, add, x, args->weight->data,
-                             args->bias->data, args->y->data);
+    bool patches = patches_win(&s), begun = add || (patches && args->bias != NONE);
+    if (begun) fast_rows_begin(args->y, patches ? args->bias : NONE, args->residual);
+    int result = patches
+                     ? patches_conv(CONV_FORWARD, &s, begun, x, args->weight->data, args->y->data)
+                     : onednn_conv(CONV_FORWARD, &s, winograd, add, x, args->weight->data,
+                                   args->bias->data, args->y->data);
     memory_free(wide, wide ? upsampled_bytes(&s) : 0);
     return result;
 }
@@ -142,18 +155,18 @@ typedef struct {
 
 static int input_backward(const conv2d_args *args, const ConvShape *s, const Passes *p) {
     const Tensor *x = args->x;
-    int result = onednn_conv(CONV_INPUT_GRADIENT, s, p->winograd_input, p->add_input,
-                             p->wide ? p->wide : x->grad->data, args->weight->data, NULL,
-                             args->y->grad->data);
+    int result =
+        run_pass(CONV_INPUT_GRADIENT, s, p->winograd_input, p->add_input,
+                 p->wide ? p->wide : x->grad->data, args->weight->data, args->y->grad->data);
     if (result == 0 && p->wide) sum_pixels(s, p->wide, x->grad->data, x->has_grad);
     return result;
 }
 
 static int weight_backward(const conv2d_args *args, const ConvShape *s, const Passes *p) {
     if (p->wide) upsample(s, args->x->data, p->wide);
-    return onednn_conv(CONV_WEIGHT_GRADIENT, s, p->winograd_weight, p->add_weight,
-                       p->wide ? p->wide : args->x->data, args->weight->grad->data, NULL,
-                       args->y->grad->data);
+    return run_pass(CONV_WEIGHT_GRADIENT, s, p->winograd_weight, p->add_weight,
+                    p->wide ? p->wide : args->x->data, args->weight->grad->data,
+                    args->y->grad->data);
 }
 
 static int window_backward(const conv2d_args *args, const ConvShape *s) {

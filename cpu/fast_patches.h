@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// Convolution as one product with the patches of x, [rows,kh*kw*Ci], a row per result pixel. Reads
+// weights as they lie, where oneDNN's convolution first copies them into its own layout.
+#ifndef CPU_FAST_PATCHES_H
+#define CPU_FAST_PATCHES_H
+
+#include "cpu/onednn.h"
+
+// Whether this is the faster way: large weights on few pixels.
+bool patches_win(const ConvShape *shape);
+
+// One pass: reads two of x, weight, y and writes the third, or adds to it. 0, or -1 with an error.
+int patches_conv(ConvPass pass, const ConvShape *shape, bool add, float *x, float *weight,
+                 float *y);
+
+#endif
