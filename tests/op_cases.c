@@ -381,6 +381,12 @@ static void check_case(Session *session, const OpCase *op) {
     for (int i = 0; i < op->reject_count; i++) check_reject(session, &op->rejects[i]);
 }
 
+static void check_large(Session *session, const OpCase *op) {
+    session->op = op->op;
+    for (int i = 0; i < op->variant_count; i++)
+        if (op->variants[i].bench) check_compare(session, &op->variants[i]);
+}
+
 static bool is_wanted(const OpCase *op, const char *only) {
     return !only || strcmp(op->op, only) == 0;
 }
@@ -392,13 +398,22 @@ static bool is_known(const char *only) {
     return found;
 }
 
-int op_cases_check(const char *only, bool json, FILE *out, int *ran) {
+static int check_all(const char *only, bool json, FILE *out, int *ran,
+                     void (*check)(Session *session, const OpCase *op)) {
     Session session = {.json = json, .out = out};
     if (!is_known(only)) return -1;
     for (int i = 0; i < CASE_COUNT(cases); i++)
-        if (is_wanted(cases[i], only)) check_case(&session, cases[i]);
+        if (is_wanted(cases[i], only)) check(&session, cases[i]);
     *ran = session.ran;
     return session.failed;
+}
+
+int op_cases_check(const char *only, bool json, FILE *out, int *ran) {
+    return check_all(only, json, out, ran, check_case);
+}
+
+int op_cases_check_large(const char *only, bool json, FILE *out, int *ran) {
+    return check_all(only, json, out, ran, check_large);
 }
 
 // ---- bench --------------------------------------------------------------------------------------

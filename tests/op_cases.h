@@ -94,6 +94,10 @@ Tensor *case_leaf(Dtype dtype, const double *values, int ndim, const int64_t *sh
 // object per line. Returns the number of failures; -1 when `only` names no op. *ran counts checks.
 int op_cases_check(const char *only, bool json, FILE *out, int *ran);
 
+// The same for the bench variants: the fast back end in F32 against the reference in F64, at full
+// size. Takes minutes.
+int op_cases_check_large(const char *only, bool json, FILE *out, int *ran);
+
 // Times the bench variants on the fast back end, and says what share of the machine's rates, which
 // the caller has measured, the forward pass reaches. Returns as op_cases_check.
 int op_cases_bench(const char *only, bool json, double peak_gflops, double peak_gbps, FILE *out);
