@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Group norm on float rows of channels. Rows are summed per channel in a fixed number of blocks, so
 // that the result does not depend on the number of threads; groups are formed from channel sums.
+#include "base/error.h"
+#include "cpu/cpu.h"
 #include "cpu/fast.h"
 #include "cpu/fast_vector.h"
 
@@ -17,7 +19,14 @@ typedef struct {
     float *first, *second;    // sums of the blocks [BLOCKS,channels]
     double *sum, *second_sum; // over all blocks
     float *memory;
+    bool split; // threads share this image
 } Work;
+
+// Images of a batch go to one thread each where that leaves none idle; the sums are the same.
+static bool shares_images(const group_norm_args *args) {
+    int64_t images = args->x->shape[0], threads = cpu_threads();
+    return images >= threads && (images % threads == 0 || images >= 4 * threads);
+}
 
 static bool work_init(Work *work, const group_norm_args *args) {
     int64_t channels = tensor_side(args->x, -1), images = args->x->shape[0];
@@ -25,6 +34,7 @@ static bool work_init(Work *work, const group_norm_args *args) {
     *work = (Work){.channels = channels};
     work->rows = images && channels ? tensor_numel(args->x) / images / channels : 0;
     work->memory = malloc((2 * BLOCKS + 2) * c * sizeof(float) + 2 * c * sizeof(double) + 1);
+    work->split = !shares_images(args) && work->rows * channels > 1 << 14;
     if (!work->memory) return false;
     work->sum = (double *)(void *)work->memory;
     work->second_sum = work->sum + c;
@@ -95,9 +105,8 @@ static void forward_image(const group_norm_args *args, Work *work, int64_t image
     float *y = (float *)args->y->data + image * rows * channels;
     float *mean = (float *)args->mean->data + image * args->groups;
     float *rstd = (float *)args->rstd->data + image * args->groups;
-    bool large = rows * channels > 1 << 14;
     memset(work->first, 0, 2 * BLOCKS * (size_t)channels * sizeof(float));
-#pragma omp parallel for schedule(static) if (large)
+#pragma omp parallel for schedule(static) if (work->split)
     for (int64_t b = 0; b < BLOCKS; b++) {
         int64_t begin = b * rows / BLOCKS, end = (b + 1) * rows / BLOCKS;
         add_rows(x + begin * channels, end - begin, channels, work->first + b * channels);
@@ -107,7 +116,7 @@ static void forward_image(const group_norm_args *args, Work *work, int64_t image
         mean[g] = (float)group_mean(work, work->sum, g, width);
         spread(work->center, g, width, mean[g]);
     }
-#pragma omp parallel for schedule(static) if (large)
+#pragma omp parallel for schedule(static) if (work->split)
     for (int64_t b = 0; b < BLOCKS; b++) {
         int64_t begin = b * rows / BLOCKS, end = (b + 1) * rows / BLOCKS;
         add_squares(x + begin * channels, end - begin, channels, work->center,
@@ -118,7 +127,7 @@ static void forward_image(const group_norm_args *args, Work *work, int64_t image
         rstd[g] = (float)(1 / sqrt(group_mean(work, work->sum, g, width) + args->eps));
         for (int64_t c = g * width; c < (g + 1) * width; c++) work->rstd[c] = rstd[g] * weight[c];
     }
-#pragma omp parallel for schedule(static) if (large)
+#pragma omp parallel for schedule(static) if (work->split)
     for (int64_t b = 0; b < BLOCKS; b++) {
         int64_t begin = b * rows / BLOCKS, end = (b + 1) * rows / BLOCKS;
         normalise_rows(x + begin * channels, end - begin, channels, work->center, work->rstd, bias,
@@ -127,11 +136,17 @@ static void forward_image(const group_norm_args *args, Work *work, int64_t image
 }
 
 int fast_group_norm_forward(const group_norm_args *args) {
-    Work work;
-    if (!work_init(&work, args)) return FAST_DECLINES;
-    for (int64_t image = 0; image < args->x->shape[0]; image++) forward_image(args, &work, image);
-    free(work.memory);
-    return 0;
+    int failed = 0;
+#pragma omp parallel for schedule(static) reduction(| : failed) if (shares_images(args))
+    for (int64_t image = 0; image < args->x->shape[0]; image++) {
+        Work work;
+        if (work_init(&work, args))
+            forward_image(args, &work, image);
+        else
+            failed = 1;
+        free(work.memory);
+    }
+    return failed ? error_int("group_norm: out of memory") : 0;
 }
 
 // What backward reads along the channels of one image.
@@ -205,19 +220,19 @@ static void write_affine(const Tensor *tensor, const double *sums, bool first) {
         gradient[c] = (add ? gradient[c] : 0.0f) + (float)sums[c];
 }
 
-static void backward_image(const group_norm_args *args, Work *work, int64_t image) {
+// `affine` [2,C] receives what bias and weight get from this image.
+static void backward_image(const group_norm_args *args, Work *work, int64_t image, double *affine) {
     int64_t channels = work->channels, rows = work->rows, width = channels / args->groups;
     int64_t start = image * rows * channels;
     const float *x = (const float *)args->x->data + start;
     const float *dy = (const float *)args->y->grad->data + start;
     Norm norm = {work->center, work->rstd, args->weight->data, args->bias->data, args->silu};
-    bool large = rows * channels > 1 << 14;
     for (int64_t g = 0; g < args->groups; g++) {
         spread(work->center, g, width, ((float *)args->mean->data)[image * args->groups + g]);
         spread(work->rstd, g, width, ((float *)args->rstd->data)[image * args->groups + g]);
     }
     memset(work->first, 0, 2 * BLOCKS * (size_t)channels * sizeof(float));
-#pragma omp parallel for schedule(static) if (large)
+#pragma omp parallel for schedule(static) if (work->split)
     for (int64_t b = 0; b < BLOCKS; b++) {
         int64_t begin = b * rows / BLOCKS, end = (b + 1) * rows / BLOCKS;
         add_gradients(x + begin * channels, dy + begin * channels, end - begin, channels, norm,
@@ -225,8 +240,8 @@ static void backward_image(const group_norm_args *args, Work *work, int64_t imag
     }
     total(work, work->first, work->sum);
     total(work, work->second, work->second_sum);
-    write_affine(args->bias, work->sum, image == 0);
-    write_affine(args->weight, work->second_sum, image == 0);
+    memcpy(affine, work->sum, (size_t)channels * sizeof *affine);
+    memcpy(affine + channels, work->second_sum, (size_t)channels * sizeof *affine);
     if (!args->x->needs_grad) return;
     for (int64_t c = 0; c < channels; c++) {
         work->sum[c] *= (double)norm.weight[c];
@@ -237,7 +252,7 @@ static void backward_image(const group_norm_args *args, Work *work, int64_t imag
         spread(work->second, g, width, (float)group_mean(work, work->second_sum, g, width));
     }
     float *dx = (float *)args->x->grad->data + start;
-#pragma omp parallel for schedule(static) if (large)
+#pragma omp parallel for schedule(static) if (work->split)
     for (int64_t b = 0; b < BLOCKS; b++) {
         int64_t begin = b * rows / BLOCKS, end = (b + 1) * rows / BLOCKS;
         input_gradients(x + begin * channels, dy + begin * channels, end - begin, channels, norm,
@@ -245,11 +260,33 @@ static void backward_image(const group_norm_args *args, Work *work, int64_t imag
     }
 }
 
+static int backward_images(const group_norm_args *args, double *affine) {
+    int64_t channels = tensor_side(args->x, -1);
+    int failed = 0;
+#pragma omp parallel for schedule(static) reduction(| : failed) if (shares_images(args))
+    for (int64_t image = 0; image < args->x->shape[0]; image++) {
+        Work work;
+        if (work_init(&work, args))
+            backward_image(args, &work, image, affine + 2 * image * channels);
+        else
+            failed = 1;
+        free(work.memory);
+    }
+    return failed ? error_int("group_norm: out of memory") : 0;
+}
+
 int fast_group_norm_backward(const group_norm_args *args) {
     bool reads_x = args->silu || args->x->needs_grad || args->weight->needs_grad;
-    Work work;
-    if (!reads_x || args->x->shape[0] == 0 || !work_init(&work, args)) return FAST_DECLINES;
-    for (int64_t image = 0; image < args->x->shape[0]; image++) backward_image(args, &work, image);
-    free(work.memory);
-    return 0;
+    int64_t images = args->x->shape[0], channels = tensor_side(args->x, -1);
+    if (!reads_x || images == 0) return FAST_DECLINES;
+    double *affine = malloc((size_t)(2 * images * channels) * sizeof *affine + 1);
+    if (!affine) return FAST_DECLINES;
+    int result = backward_images(args, affine);
+    for (int64_t image = 0; result == 0 && image < images; image++) {
+        const double *sums = affine + 2 * image * channels;
+        write_affine(args->bias, sums, image == 0);
+        write_affine(args->weight, sums + channels, image == 0);
+    }
+    free(affine);
+    return result;
 }
