@@ -5,6 +5,7 @@
 
 #include "autograd/rng.h"
 #include "autograd/tape.h"
+#include "base/error.h"
 #include "base/memory.h"
 #include "base/progress.h"
 #include "cli/machine.h"
@@ -210,5 +211,5 @@ int bench_ops(const BenchOptions *options) {
     if (result != 0 || families) return result;
     const int failed =
         op_cases_bench(options->only, options->json, machine_gflops(&peak), peak.copy_gbps, stdout);
-    return failed < 0 ? -1 : 0;
+    return failed > 0 ? error_int("%d cases could not be timed", failed) : failed;
 }

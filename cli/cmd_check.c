@@ -25,9 +25,10 @@ int cmd_check(int argc, char **argv) {
                              .words = &words,
                              .max_words = 1};
     if (!arguments_read(&known, argc, argv, &code)) return code;
-    int ran = 0, failed = (large ? op_cases_check_large : op_cases_check)(words.items[0], json,
-                                                                          stdout, &ran);
+    CaseCounts counts;
+    const int failed =
+        (large ? op_cases_check_large : op_cases_check)(words.items[0], json, stdout, &counts);
     if (failed < 0) return command_failed();
-    if (!json) printf("%d passed, %d failed, 0 skipped\n", ran - failed, failed);
+    if (!json) printf("%d passed, %d failed, %d skipped\n", counts.passed, failed, counts.skipped);
     return failed ? EXIT_FAILED : EXIT_OK;
 }

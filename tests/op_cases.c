@@ -23,7 +23,7 @@ static const OpCase *const cases[] = {OP_LIST(OP)};
 typedef struct {
     bool json;
     FILE *out;
-    int ran, failed;
+    CaseCounts counts;
     const char *op;
     double peak_gflops, peak_gbps; // bench only
 } Session;
@@ -91,8 +91,8 @@ static void finish(CaseRun *run) {
 
 static void report(Session *session, const char *mode, const char *name, bool ok, double error,
                    double limit, const char *detail) {
-    session->ran++;
-    session->failed += !ok;
+    session->counts.passed += ok;
+    session->counts.failed += !ok;
     if (session->json) {
         fprintf(session->out,
                 "{\"op\": \"%s\", \"check\": \"%s\", \"case\": \"%s\", \"error\": %.3g, \"limit\": "
@@ -231,6 +231,7 @@ static void check_gradient(Session *session, const OpVariant *variant) {
     Outcome outcome;
     CaseRun run;
     if (variant->no_grad_check) {
+        session->counts.skipped++;
         fprintf(session->json ? stderr : session->out, "skip %-16s grad      %s: %s\n", session->op,
                 variant->name, variant->no_grad_check);
         return;
@@ -398,22 +399,22 @@ static bool is_known(const char *only) {
     return found;
 }
 
-static int check_all(const char *only, bool json, FILE *out, int *ran,
+static int check_all(const char *only, bool json, FILE *out, CaseCounts *counts,
                      void (*check)(Session *session, const OpCase *op)) {
     Session session = {.json = json, .out = out};
     if (!is_known(only)) return -1;
     for (int i = 0; i < CASE_COUNT(cases); i++)
         if (is_wanted(cases[i], only)) check(&session, cases[i]);
-    *ran = session.ran;
-    return session.failed;
+    *counts = session.counts;
+    return session.counts.failed;
 }
 
-int op_cases_check(const char *only, bool json, FILE *out, int *ran) {
-    return check_all(only, json, out, ran, check_case);
+int op_cases_check(const char *only, bool json, FILE *out, CaseCounts *counts) {
+    return check_all(only, json, out, counts, check_case);
 }
 
-int op_cases_check_large(const char *only, bool json, FILE *out, int *ran) {
-    return check_all(only, json, out, ran, check_large);
+int op_cases_check_large(const char *only, bool json, FILE *out, CaseCounts *counts) {
+    return check_all(only, json, out, counts, check_large);
 }
 
 // ---- bench --------------------------------------------------------------------------------------
@@ -474,7 +475,7 @@ static void bench_variant(Session *session, const OpVariant *variant) {
     double gflops = flops / seconds[0] / 1e9, gbps = bytes / seconds[0] / 1e9;
     double share = share_of(session, gflops, gbps);
     bool backward = isfinite(seconds[1]) && seconds[1] > 0;
-    session->ran++;
+    session->counts.passed++;
     if (session->json)
         fprintf(session->out,
                 "{\"case\": \"%s\", \"shape\": \"%s\", \"forward\": %.6g, \"backward\": %.6g, "
@@ -499,5 +500,5 @@ int op_cases_bench(const char *only, bool json, double peak_gflops, double peak_
         for (int k = 0; is_wanted(cases[i], only) && k < cases[i]->variant_count; k++)
             if (cases[i]->variants[k].bench) bench_variant(&session, &cases[i]->variants[k]);
     }
-    return session.failed;
+    return session.counts.failed;
 }

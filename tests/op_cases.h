@@ -91,12 +91,16 @@ int case_expect(const char *what, const Tensor *tensor, const double *expected, 
 Tensor *case_leaf(Dtype dtype, const double *values, int ndim, const int64_t *shape);
 
 // Runs all checks of all ops (or of the one named `only`) and prints a line for each; with json one
-// object per line. Returns the number of failures; -1 when `only` names no op. *ran counts checks.
-int op_cases_check(const char *only, bool json, FILE *out, int *ran);
+// object per line. Returns the number of failures; -1 when `only` names no op. Skipped are the
+// gradients of variants with no_grad_check.
+typedef struct {
+    int passed, failed, skipped;
+} CaseCounts;
+int op_cases_check(const char *only, bool json, FILE *out, CaseCounts *counts);
 
 // The same for the bench variants: the fast back end in F32 against the reference in F64, at full
 // size. Takes minutes.
-int op_cases_check_large(const char *only, bool json, FILE *out, int *ran);
+int op_cases_check_large(const char *only, bool json, FILE *out, CaseCounts *counts);
 
 // Times the bench variants on the fast back end, and says what share of the machine's rates, which
 // the caller has measured, the forward pass reaches. Returns as op_cases_check.
