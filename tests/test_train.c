@@ -239,6 +239,22 @@ Test(train, what_a_killed_save_left_never_replaces_the_newest_checkpoint) {
     free(stale), free(aside), free(kept);
 }
 
+Test(train, a_run_whose_newest_checkpoint_is_gone_is_not_begun_anew) {
+    const char *const one[] = {"train.steps=1", NULL}, *const more[] = {"train.steps=2", NULL};
+    train("run", one, false);
+    char *newest = text_format("%s/run/checkpoints/step-1", folder), *before = config_of("run");
+    cr_assert_eq(folder_remove(newest), 0);
+    TrainConfig config;
+    TrainEnd how;
+    configure(&config, "run", more);
+    cr_assert_eq(train_run(&config, true, true, &how), -1);
+    cr_assert(strstr(error_take(), "latest"));
+    char *after = config_of("run");
+    cr_assert_str_eq(before, after);
+    config_free(&train_table, &config);
+    free(newest), free(before), free(after);
+}
+
 Test(train, a_finished_run_says_so_without_its_data) {
     const char *const one[] = {"train.steps=1", NULL};
     const char *const gone[] = {"train.steps=1", "data.set=hypersim", "data.path=/nowhere", NULL};

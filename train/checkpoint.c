@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static char *checkpoints_folder(const char *run) {
     return path_join(run, "checkpoints");
@@ -126,6 +127,9 @@ char *checkpoint_latest(const char *run) {
     char *latest = folder ? path_join(folder, "latest") : NULL;
     free(folder);
     if (latest && folder_exists(latest)) return latest;
+    struct stat info;
+    if (latest && lstat(latest, &info) == 0)
+        error_int("%s: leads to no checkpoint; remove the link to begin anew", latest);
     free(latest);
     return NULL;
 }

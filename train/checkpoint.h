@@ -13,7 +13,7 @@
 int checkpoint_save(const TrainConfig *config, const Model *model, const Optimizer *optimizer);
 
 // The folder of the newest checkpoint, owned by the caller; NULL without an error when the run has
-// none yet.
+// none yet, NULL and an error when `latest` leads nowhere.
 char *checkpoint_latest(const char *run);
 
 // Reads state.json of a checkpoint folder: the number of updates done. Refuses a checkpoint of

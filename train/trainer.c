@@ -143,6 +143,7 @@ static int begin(Trainer *trainer, bool resume) {
     trainer->lock = folder_lock(config->run);
     if (trainer->lock < 0) return -1;
     char *checkpoint = checkpoint_latest(config->run);
+    if (!checkpoint && error_is_set()) return -1;
     if (checkpoint && !resume) {
         free(checkpoint);
         return error_int("%s holds checkpoints: continue it with --resume, or choose another run=",
