@@ -430,12 +430,41 @@ int onednn_conv(ConvPass pass, const ConvShape *shape, bool winograd, bool add, 
     return ok ? 0 : error_int("conv2d: oneDNN failed (out of memory?)");
 }
 
-int onednn_product(Factor a, Factor b, int64_t M, int64_t K, int64_t P, float scale, bool add,
-                   float *c, int64_t c_width) {
+static int multiply(Factor a, Factor b, int64_t M, int64_t K, int64_t P, float scale, bool add,
+                    float *c, int64_t c_width) {
     dnnl_status_t status =
         dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', M, P, K, scale, a.data,
                    a.width, b.data, b.width, add ? 1.0f : 0.0f, c, c_width);
     return status == dnnl_success ? 0 : error_int("matmul: oneDNN failed (%d)", (int)status);
+}
+
+// Few rows times a large transposed factor: the library is 2 to 4 times faster the other way round
+// (24 x 5120 to 1280 with two threads: 11.7 against 2.8 ms).
+static bool turns(Factor a, Factor b, int64_t M, int64_t K, int64_t P) {
+    return !a.transposed && b.transposed && M > 1 && M <= 128 && K * P >= 1 << 18;
+}
+
+// c' = b a', then back.
+static int multiply_turned(Factor a, Factor b, int64_t M, int64_t K, int64_t P, float scale,
+                           bool add, float *c, int64_t c_width) {
+    size_t bytes = (size_t)(M * P) * sizeof(float);
+    float *turned = memory_alloc(bytes);
+    if (!turned) return error_int("matmul: out of memory");
+    b.transposed = false, a.transposed = true;
+    int result = multiply(b, a, P, K, M, scale, false, turned, M);
+    for (int64_t i = 0; result == 0 && i < M; i++)
+        for (int64_t k = 0; k < P; k++) {
+            float *to = c + i * c_width + k;
+            *to = (add ? *to : 0.0f) + turned[k * M + i];
+        }
+    memory_free(turned, bytes);
+    return result;
+}
+
+int onednn_product(Factor a, Factor b, int64_t M, int64_t K, int64_t P, float scale, bool add,
+                   float *c, int64_t c_width) {
+    return turns(a, b, M, K, P) ? multiply_turned(a, b, M, K, P, scale, add, c, c_width)
+                                : multiply(a, b, M, K, P, scale, add, c, c_width);
 }
 
 #endif

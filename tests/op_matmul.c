@@ -77,6 +77,7 @@ static const OpVariant linear_variants[] = {
     LINEAR("one row",                    1, 1, 33, 65, BIAS),
     LINEAR("one feature",                2, 17, 9, 1, BIAS),
     LINEAR("64 rows, 96 to 128",         2, 32, 96, 128, BIAS | RESIDUAL),
+    LINEAR("few rows, large weight",      1, 5, 521, 509, BIAS | RESIDUAL),
     {.name = "is a product with the transposed weight", .p = {2, 3, 5, 4},
      .inputs = linear_inputs, .forward = linear_forward, .composed = linear_composed,
      .terms = linear_terms},
