@@ -216,8 +216,8 @@ Tensor *op_bce_loss(Tensor *prediction, Tensor *target, Tensor *weight);
 // Instance coloring loss -> [1], forward and gradient in one pass over pixels x means, O(pixels +
 // instances) memory. prediction [N,H,W,3] (0..255 as published); labels I32 [N,H,W]: 0 background,
 // 1..n instances in the order in which a cap counts them, -1 ignored (in no sum at all);
-// no_background I32 [N]: 1 = the image's unlabelled pixels are not background: they have no term and
-// no mean of their own (CODE, PAPER), or are in no sum at all (PROMPTED); NONE = 0 for all.
+// no_background I32 [N]: 1 = the image's unlabelled pixels are not background: they have no term
+// and no mean of their own (CODE, PAPER), or are in no sum at all (PROMPTED); NONE = 0 for all.
 //   COLORING_CODE      method 2.3, COLORING_PAPER method 2.2 (background in every sum)
 //   COLORING_PROMPTED  method 5.4: prompted I32 [N,K] holds the prompted ids, 0 = unused slot;
 //                      everything else that is valid must be black; prompted ids that the image
