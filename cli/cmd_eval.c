@@ -86,12 +86,14 @@ static int check_writable(const char *folder) {
 }
 
 static int score(const EvalConfig *config, const EvalModel *model, bool quiet) {
+    const bool existed = folder_exists(config->out);
     Evaluation *evaluation = evaluation_new(config, model);
     int result = evaluation ? check_writable(config->out) : -1;
     if (result == 0) result = interrupt_watch();
     if (result == 0) result = evaluation_run(evaluation, quiet);
     if (result == 0) result = evaluation_write(evaluation);
     evaluation_free(evaluation);
+    if (result != 0 && !existed) rmdir(config->out); // does nothing to one that holds files
     if (result == 0) printf("%s/results.json\n%s/table.md\n", config->out, config->out);
     return result;
 }
