@@ -81,6 +81,9 @@ static int open_model(Trainer *trainer, const char *checkpoint) {
     ModelOptions options = task_model_options(config);
     trainer->model = fresh ? model_init(from, &options) : model_open(from, &options);
     if (!trainer->model) return -1;
+    if (config->random_unet && !checkpoint &&
+        params_init(&trainer->model->unet->params, (uint64_t)config->seed) != 0)
+        return -1;
     trainer->context = (TaskContext){.config = config, .model = trainer->model};
     if (trainer->task->prepare && trainer->task->prepare(&trainer->context, fresh) != 0) return -1;
     task_recompute(trainer->model, config->recompute);
