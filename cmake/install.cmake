@@ -12,7 +12,9 @@ install(DIRECTORY base autograd cpu cuda nn data train eval
 
 set(P2S_PC_LIBS)
 if(P2S_ONEDNN)
-  string(APPEND P2S_PC_LIBS " ${DNNL_LIBRARY}")
+  # As -l, which CMake keeps behind libp2s.a; a bare path would come before it and be dropped.
+  get_filename_component(dnnl_folder ${DNNL_LIBRARY} DIRECTORY)
+  string(APPEND P2S_PC_LIBS " -L${dnnl_folder} -ldnnl")
 endif()
 if(P2S_OPENMP)
   string(APPEND P2S_PC_LIBS " ${OpenMP_C_FLAGS}")

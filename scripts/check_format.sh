@@ -25,15 +25,14 @@ fi
 
 failed=0
 for file in "${files[@]}"; do
-    [ -f "$file" ] || continue
-    if [ "$(head -n 1 "$file")" != "// SPDX-License-Identifier: MIT" ]; then
+    if [ -f "$file" ] && [ "$(head -n 1 "$file")" != "// SPDX-License-Identifier: MIT" ]; then
         echo "$file:1: expected \"// SPDX-License-Identifier: MIT\""
         failed=1
     fi
-    clang-format-14 --dry-run -Werror --ferror-limit=1 "$file" 2>/dev/null || {
-        echo "$file: not formatted; run scripts/check_format.sh --fix $file"
-        failed=1
-    }
 done
+printf '%s\0' "${files[@]}" | xargs -0 -P 4 -n 16 clang-format-14 --dry-run -Werror --ferror-limit=1 || {
+    echo "not formatted; run scripts/check_format.sh --fix"
+    failed=1
+}
 [ $failed -eq 0 ] && echo "check_format: ${#files[@]} files are formatted"
 exit $failed
