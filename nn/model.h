@@ -4,7 +4,8 @@
 //   DIR/unet, DIR/vae, DIR/controlnet (optional)   config.json, diffusion_pytorch_model.safetensors
 //   DIR/scheduler/scheduler_config.json            (optional) prediction type and noise schedule
 //   DIR/empty_prompt.safetensors                   train [77,D], infer [2,D]: the text encoder's
-//                                                  answers to the empty prompt
+//                                                  answers to the empty prompt; a random
+//                                                  miniature's `train` has 2 rows too
 #ifndef NN_MODEL_H
 #define NN_MODEL_H
 

@@ -54,11 +54,10 @@ Test(full_size, a_model_runs_and_comes_back_from_its_folder_with_the_same_bits, 
     cr_assert_gt(most - least, 1e-3);
     int saved = model_save(model, folder, NULL);
     model_free(model);
-    cr_assert_eq(saved, 0, "%s", error_message());
-    model = model_open(folder, &options);
+    model = saved == 0 ? model_open(folder, &options) : NULL;
+    folder_remove(folder); // what is mapped stays readable
     cr_assert_not_null(model, "%s", error_message());
     run(model, second);
     model_free(model);
-    folder_remove(folder);
     cr_assert_eq(memcmp(first, second, sizeof first), 0);
 }
