@@ -186,8 +186,12 @@ int fast_attention_forward(const attention_args *args) {
     if (begin_tops(&w) != 0) return -1;
     int64_t tasks = w.N * w.heads * ((w.T + QUERY_TILE - 1) / QUERY_TILE);
     int failed = 0;
-#pragma omp parallel for schedule(static) reduction(| : failed) if (tasks > 1)
-    for (int64_t task = 0; task < tasks; task++) failed |= forward_task(&w, task) != 0;
+    if (tasks == 1) { // not a team of one: the products' team inside would be made anew every time
+        failed = forward_task(&w, 0) != 0;
+    } else {
+#pragma omp parallel for schedule(static) reduction(| : failed)
+        for (int64_t task = 0; task < tasks; task++) failed |= forward_task(&w, task) != 0;
+    }
     end_tops(&w);
     return failed ? error_int("attention: out of memory") : 0;
 }
@@ -297,18 +301,21 @@ static Targets targets_of(const attention_args *args) {
                      .fresh_v = !v->has_grad};
 }
 
+static int backward_head(const Work *w, int64_t i) {
+    Head head = head_of(w, i);
+    Targets to = targets_of(w->args);
+    if (to.dq) to.dq += head.query;
+    to.dq_width = w->D;
+    return backward_keys(w, &head, 0, w->S, &to) != 0;
+}
+
 // One task per head: each writes its own slices.
 static int backward_heads(const Work *w) {
     int64_t heads = w->N * w->heads;
+    if (heads == 1) return backward_head(w, 0);
     int failed = 0;
-#pragma omp parallel for schedule(static) reduction(| : failed) if (heads > 1)
-    for (int64_t i = 0; i < heads; i++) {
-        Head head = head_of(w, i);
-        Targets to = targets_of(w->args);
-        if (to.dq) to.dq += head.query;
-        to.dq_width = w->D;
-        failed |= backward_keys(w, &head, 0, w->S, &to) != 0;
-    }
+#pragma omp parallel for schedule(static) reduction(| : failed)
+    for (int64_t i = 0; i < heads; i++) failed |= backward_head(w, i);
     return failed;
 }
 

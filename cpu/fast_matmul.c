@@ -51,11 +51,14 @@ static int run_item(const Products *p, int64_t i) {
 // Many or small products: one thread each; few large ones: all threads in each.
 static int run_products(const Products *p) {
     int failed = 0;
-#pragma omp parallel for schedule(static)   \
-    reduction(|                             \
-              : failed) if (p->batch > 1 && \
-                            (p->batch >= 2 * cpu_threads() || p->M * p->K * p->P < FAST_PARALLEL))
-    for (int64_t i = 0; i < p->batch; i++) failed |= run_item(p, i) != 0;
+    bool one_each =
+        p->batch > 1 && (p->batch >= 2 * cpu_threads() || p->M * p->K * p->P < FAST_PARALLEL);
+    if (one_each) {
+#pragma omp parallel for schedule(static) reduction(| : failed)
+        for (int64_t i = 0; i < p->batch; i++) failed |= run_item(p, i) != 0;
+    } else { // outside any team, else the products' own would be made anew every time
+        for (int64_t i = 0; i < p->batch; i++) failed |= run_item(p, i) != 0;
+    }
     return failed ? error_int("matmul: oneDNN failed") : 0;
 }
 

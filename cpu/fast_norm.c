@@ -135,16 +135,22 @@ static void forward_image(const group_norm_args *args, Work *work, int64_t image
     }
 }
 
+static int forward_one(const group_norm_args *args, int64_t image) {
+    Work work;
+    bool made = work_init(&work, args);
+    if (made) forward_image(args, &work, image);
+    free(work.memory);
+    return !made;
+}
+
 int fast_group_norm_forward(const group_norm_args *args) {
     int failed = 0;
-#pragma omp parallel for schedule(static) reduction(| : failed) if (shares_images(args))
-    for (int64_t image = 0; image < args->x->shape[0]; image++) {
-        Work work;
-        if (work_init(&work, args))
-            forward_image(args, &work, image);
-        else
-            failed = 1;
-        free(work.memory);
+    int64_t images = args->x->shape[0];
+    if (shares_images(args)) {
+#pragma omp parallel for schedule(static) reduction(| : failed)
+        for (int64_t image = 0; image < images; image++) failed |= forward_one(args, image);
+    } else { // not a team of one: a team inside it would be made anew every time
+        for (int64_t image = 0; image < images; image++) failed |= forward_one(args, image);
     }
     return failed ? error_int("group_norm: out of memory") : 0;
 }
@@ -260,17 +266,24 @@ static void backward_image(const group_norm_args *args, Work *work, int64_t imag
     }
 }
 
+static int backward_one(const group_norm_args *args, int64_t image, double *affine) {
+    Work work;
+    bool made = work_init(&work, args);
+    if (made) backward_image(args, &work, image, affine + 2 * image * tensor_side(args->x, -1));
+    free(work.memory);
+    return !made;
+}
+
 static int backward_images(const group_norm_args *args, double *affine) {
-    int64_t channels = tensor_side(args->x, -1);
     int failed = 0;
-#pragma omp parallel for schedule(static) reduction(| : failed) if (shares_images(args))
-    for (int64_t image = 0; image < args->x->shape[0]; image++) {
-        Work work;
-        if (work_init(&work, args))
-            backward_image(args, &work, image, affine + 2 * image * channels);
-        else
-            failed = 1;
-        free(work.memory);
+    int64_t images = args->x->shape[0];
+    if (shares_images(args)) {
+#pragma omp parallel for schedule(static) reduction(| : failed)
+        for (int64_t image = 0; image < images; image++)
+            failed |= backward_one(args, image, affine);
+    } else {
+        for (int64_t image = 0; image < images; image++)
+            failed |= backward_one(args, image, affine);
     }
     return failed ? error_int("group_norm: out of memory") : 0;
 }
