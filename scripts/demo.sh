@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# The main job on the built-in world, from nothing: sets up, builds, trains the prompt branch live on
+# The main job on the built-in world: sets up, builds, trains the prompt branch live on
 # the small gen2seg model that is part of the project, scores gen2seg with post-hoc prompting,
 # Prompt2Seg and the trivial rows on the same prompts, and draws a page of pictures.
 #   scripts/demo.sh [seed=N] [out=DIR] [steps=N]     default seed=0 out=runs/demo steps=3000
-# Writes DIR/results.json, DIR/table.md and DIR/pages/*.png. Running it again continues or repeats
-# nothing: an existing DIR is refused.
+# Writes DIR/results.json, DIR/table.md and DIR/pages/*.png; a DIR that exists is refused.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,4 +44,4 @@ cat "$out/table.md"
 echo
 echo "set-up ${set_up} s, build ${built} s, training ${trained} s, scoring $((SECONDS - began - trained)) s"
 echo "numbers   $out/results.json, $out/table.md"
-echo "pictures  $(ls "$out"/pages/*.png | tr '\n' ' ')"
+echo "pictures  $out"/pages/*.png
