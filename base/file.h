@@ -64,11 +64,11 @@ void folder_list_free(char **names, size_t count);
 // when there is none.
 int folder_remove(const char *path);
 
-// Replaces a folder atomically: begin makes an empty NAME.tmp beside it (one left over by a killed
-// run is removed) and returns its path, owned by the caller, who fills it; commit flushes all in
-// it, puts it in the place of `path` and removes what stood there. Both folders change places in
-// one step where the system can do that (Linux); elsewhere the old one is renamed to NAME.old
-// before.
+// Replaces a folder atomically: begin makes an empty NAME.p2s-tmp beside it (one left over by a
+// killed run is removed) and returns its path, owned by the caller, who fills it; commit flushes
+// all in it, puts it in the place of `path` and removes what stood there. Both folders change
+// places in one step where the system can do that (Linux); elsewhere the old one is renamed to
+// NAME.p2s-old before. Who does not commit removes the folder.
 char *folder_replace_begin(const char *path);
 int folder_replace_commit(const char *aside, const char *path);
 

@@ -120,7 +120,7 @@ static int sync_visit(const char *path, const struct stat *info, int type, struc
 char *folder_replace_begin(const char *path) {
     size_t length = strlen(path);
     while (length > 1 && path[length - 1] == '/') length--;
-    char *aside = text_format("%.*s.tmp", (int)length, path);
+    char *aside = text_format("%.*s.p2s-tmp", (int)length, path);
     if (!aside) return NULL;
     if (folder_remove(aside) || folder_make(aside)) {
         free(aside);
@@ -136,7 +136,7 @@ static int change_places(const char *aside, const char *path, char **old) {
         return (*old = string_copy(aside)) ? 0 : -1;
     if (errno != EINVAL && errno != ENOSYS) return path_error("replace", path);
 #endif
-    *old = text_format("%s.old", path);
+    *old = text_format("%s.p2s-old", path);
     if (!*old || folder_remove(*old)) return -1;
     if (rename(path, *old) || rename(aside, path)) return path_error("replace", path);
     return 0;

@@ -40,7 +40,7 @@ refused() {
     while read -r -d '|' word; do
         grep -qF -- "$word" err || wrong "\"$word\" is not in the message"
     done <<<"$words|"
-    found=$(find . -name '*.tmp' -o -name '*.old')
+    found=$(find . -name '*.p2s-*' -o -name '*.tmp-*')
     [ -z "$found" ] || wrong "left behind: $found"
 }
 

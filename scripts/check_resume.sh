@@ -86,7 +86,7 @@ compare() {
         sed 's/, "seconds".*//' "$file/metrics.jsonl" >"$file/metrics"
     done
     cmp "$one/metrics" "$other/metrics" || differing=1
-    [ "$(find "$other" -name '*.tmp' -o -name '*.old' | wc -l)" -eq 0 ] || differing=1
+    [ "$(find "$other" -name '*.p2s-*' -o -name '*.tmp-*' | wc -l)" -eq 0 ] || differing=1
     [ $differing -eq 0 ] && echo "  $count files and the log are identical"
     return $differing
 }

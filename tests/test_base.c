@@ -301,7 +301,7 @@ Test(file, a_folder_is_replaced_whole) {
     for (int round = 0; round < 2; round++) {
         char *aside = folder_replace_begin(in_folder("step"));
         cr_assert_not_null(aside, "%s", error_message());
-        cr_assert_str_eq(aside, in_folder("step.tmp"));
+        cr_assert_str_eq(aside, in_folder("step.p2s-tmp"));
         char *inside = path_join(aside, round ? "two" : "one");
         cr_assert_eq(file_write(inside, "x", 1), 0);
         cr_assert_eq(folder_replace_commit(aside, in_folder("step")), 0, "%s", error_message());
@@ -310,14 +310,16 @@ Test(file, a_folder_is_replaced_whole) {
     }
     cr_assert(file_exists(in_folder("step/two")));
     cr_assert(!file_exists(in_folder("step/one")));
-    cr_assert(!folder_exists(in_folder("step.tmp")));
-    cr_assert(!folder_exists(in_folder("step.old")));
+    cr_assert(!folder_exists(in_folder("step.p2s-tmp")));
+    cr_assert(!folder_exists(in_folder("step.p2s-old")));
 }
 
 Test(file, a_left_over_aside_folder_is_emptied) {
-    cr_assert_eq(folder_make(in_folder("step.tmp/junk")), 0);
+    cr_assert_eq(folder_make(in_folder("step.p2s-tmp/junk")), 0);
+    cr_assert_eq(folder_make(in_folder("step.tmp/of-somebody-else")), 0);
     char *aside = folder_replace_begin(in_folder("step"));
-    cr_assert(!folder_exists(in_folder("step.tmp/junk")));
+    cr_assert(!folder_exists(in_folder("step.p2s-tmp/junk")));
+    cr_assert(folder_exists(in_folder("step.tmp/of-somebody-else")));
     free(aside);
 }
 

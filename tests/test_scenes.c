@@ -396,7 +396,7 @@ Test(export, reports_every_failed_allocation_and_leaves_all_or_nothing) {
         cr_expect(!folder_exists(folder) ||
                   file_exists("/tmp/p2s-scenes-memory/annotations/instances.json"));
         folder_remove(folder);
-        cr_expect(!folder_exists("/tmp/p2s-scenes-memory.tmp"));
+        cr_expect(!folder_exists("/tmp/p2s-scenes-memory.p2s-tmp"));
     }
     cr_expect_gt(failures, 10);
     dataset_close(set);

@@ -228,7 +228,7 @@ Test(train, what_a_killed_save_left_never_replaces_the_newest_checkpoint) {
     const char *const more[] = {"train.keep=1", "train.checkpoint_every=1", "train.steps=3", NULL};
     train("killed", part, false);
     char *stale = text_format("%s/killed/checkpoints/step-4", folder);
-    char *aside = text_format("%s/killed/checkpoints/step-9.tmp", folder);
+    char *aside = text_format("%s/killed/checkpoints/step-9.p2s-tmp", folder);
     cr_assert_eq(folder_make(stale), 0);
     cr_assert_eq(folder_make(aside), 0);
     train("killed", more, true);

@@ -70,7 +70,7 @@ static int remove_named(const char *folder, const char *name) {
 
 // Steps above `newest` come from a save that was killed before `latest` named it.
 static bool is_left_over(const char *name, int64_t newest) {
-    bool aside = text_ends_with(name, ".tmp") || text_ends_with(name, ".old");
+    bool aside = text_ends_with(name, ".p2s-tmp") || text_ends_with(name, ".p2s-old");
     return text_starts_with(name, "step-") && (aside || step_of(name) > newest);
 }
 
