@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // TRACE: times of ops and the search for the first value that is not finite. See trace.h.
 // Threads add to one table under a lock.
-#define _POSIX_C_SOURCE 200809L // clock_gettime
 #include "autograd/trace.h"
 
 #include "autograd/backend.h"
+#include "base/clock.h"
 #include "base/error.h"
 
 #include <math.h>
@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef int (*Runner)(const Backend *backend, OpKind kind, const void *args);
 
@@ -53,12 +52,6 @@ static void read_variable(void) {
 }
 
 // ---- times --------------------------------------------------------------------------------------
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 static void count_call(OpKind kind, bool backward, double seconds) {
     pthread_mutex_lock(&lock);
@@ -157,9 +150,9 @@ static int run(OpKind kind, const void *args, bool backward) {
     if (!flags && !unknown[0]) return runner(backend_current(), kind, args);
     if (unknown[0])
         return error_int("TRACE: no word \"%s\"; there are: %s, %s", unknown, words[0], words[1]);
-    double start = now();
+    double start = clock_seconds();
     int result = runner(backend_current(), kind, args);
-    if (flags & TRACE_OP) count_call(kind, backward, now() - start);
+    if (flags & TRACE_OP) count_call(kind, backward, clock_seconds() - start);
     if (result == 0 && flags & TRACE_NAN) result = check_finite(kind, args, backward);
     return result;
 }

@@ -2,17 +2,12 @@
 // The progress line. See progress.h.
 #include "base/progress.h"
 
+#include "base/clock.h"
+
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { DURATION_SIZE = 32 };
-
-double clock_seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 void duration_text(double seconds, char *text) {
     const double longest = 1e7 * 3600;

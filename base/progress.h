@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A progress line on stderr, and the clock it uses.
+// A progress line on stderr.
 #ifndef BASE_PROGRESS_H
 #define BASE_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
-
-// Seconds on a clock that only goes forward; its zero has no meaning.
-double clock_seconds(void);
 
 // On a terminal the line is rewritten in place at most ten times a second; elsewhere a line comes
 // every `interval` seconds, and the first and the last always.

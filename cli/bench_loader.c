@@ -3,7 +3,7 @@
 #include "cli/bench.h"
 
 #include "base/error.h"
-#include "base/progress.h"
+#include "base/clock.h"
 #include "data/loader.h"
 
 // Reads `count` images in whole batches; returns the seconds, -1 on failure.

@@ -8,7 +8,7 @@
 #include "autograd/tape.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/progress.h"
+#include "base/clock.h"
 #include "cli/machine.h"
 #include "nn/safetensors.h"
 

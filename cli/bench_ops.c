@@ -7,7 +7,7 @@
 #include "autograd/tape.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/progress.h"
+#include "base/clock.h"
 #include "cli/machine.h"
 #include "cpu/cpu.h"
 #include "tests/op_cases.h"

@@ -5,7 +5,7 @@
 #include "autograd/tape.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/progress.h"
+#include "base/clock.h"
 #include "cpu/cpu.h"
 
 #include <math.h>

@@ -4,6 +4,7 @@
 #include "tests/op_cases.h"
 
 #include "autograd/backend.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "cpu/cpu.h"
 
@@ -11,7 +12,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { GRAD_SAMPLES = 160 }; // elements per input whose derivative is taken numerically
 static const double GRAD_LIMIT = 1e-6, GRAD_STEP = 1e-5, COMPOSED_LIMIT = 1e-11;
@@ -419,12 +419,6 @@ int op_cases_check_large(const char *only, bool json, FILE *out, CaseCounts *cou
 
 // ---- bench --------------------------------------------------------------------------------------
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static double tensors_bytes(Tensor *const *tensors, int count, const Tensor *more) {
     double sum = (double)tensor_bytes(more);
     for (int i = 0; i < count; i++)
@@ -437,18 +431,18 @@ static int time_variant(const OpVariant *variant, double seconds[2], double *byt
     CaseRun run;
     seconds[0] = seconds[1] = INFINITY;
     if (!start(&run, variant, cpu_backend(), F32)) return -1;
-    double begin = now();
-    for (int round = 0; round < 3 || (round < 50 && now() - begin < 0.6); round++) {
+    double begin = clock_seconds();
+    for (int round = 0; round < 3 || (round < 50 && clock_seconds() - begin < 0.6); round++) {
         tape_record(true);
-        double t0 = now();
+        double t0 = clock_seconds();
         Tensor *y = tape_keep(variant->forward(&run));
-        double t1 = now();
+        double t1 = clock_seconds();
         if (!y) break;
         *bytes = tensors_bytes(run.inputs, run.count, y);
         Tensor *dy = cotangent(y);
-        double t2 = now();
+        double t2 = clock_seconds();
         if (y->needs_grad && tape_backward_from(y, dy) != 0) break;
-        double t3 = now();
+        double t3 = clock_seconds();
         tensor_free(dy);
         tape_record(false);
         tape_reset();
