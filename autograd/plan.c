@@ -103,6 +103,7 @@ OP_LIST(OP)
 
 const Backend *plan_backend(void) {
     static const Backend backend = {.name = "plan",
+                                    .shapes_only = true,
                                     .alloc = plan_alloc,
                                     .free = plan_free,
                                     .write = plan_write,

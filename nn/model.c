@@ -98,7 +98,6 @@ static int load_part(ParamSet *params, const char *folder, bool train, Source so
                      const ModelOptions *options) {
     uint64_t seed = options->seed;
     if (train) params_train(params, "");
-    if (options->shapes_only) return params_materialize(params);
     if (source == FROM_SEED) return params_init(params, seed);
     char *path = part_path(folder, params->title, WEIGHTS);
     if (!path) return -1;

@@ -32,7 +32,6 @@ typedef struct {
     bool random_seed;    // a part that has a config.json but no weights starts from `seed`
     uint64_t seed;
     bool train_unet, train_vae, train_branch; // everything else is frozen
-    bool shapes_only; // parameters get memory but no values: for planning a run
 } ModelOptions;
 
 // Opens a folder. An error when a part lacks its weights (unless

@@ -2,6 +2,7 @@
 // Sets of named parameters. See param.h.
 #include "nn/param.h"
 
+#include "autograd/backend.h"
 #include "autograd/rng.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -177,6 +178,7 @@ static int init_one(const Param *param, uint64_t seed) {
 }
 
 int params_init(ParamSet *set, uint64_t seed) {
+    if (backend_current()->shapes_only) return params_materialize(set);
     for (size_t i = 0; i < set->count; i++)
         if (init_one(&set->items[i], seed) != 0)
             return error_context("%s: %s", set->title, set->items[i].name);

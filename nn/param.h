@@ -60,7 +60,7 @@ int64_t params_trained_elements(const ParamSet *set);
 // Gives every parameter memory, zeroed; fills every parameter with its starting values. The values
 // of a parameter depend on (seed, its name) only.
 int params_materialize(ParamSet *set);
-int params_init(ParamSet *set, uint64_t seed);
+int params_init(ParamSet *set, uint64_t seed); // on a back end of shapes: memory only
 
 // Trains or freezes all parameters whose name is `prefix` or begins with `prefix` and a dot; ""
 // means all. Returns how many that were.
