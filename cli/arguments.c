@@ -150,6 +150,23 @@ bool arguments_read(const Arguments *arguments, int argc, char **argv, int *code
     return true;
 }
 
+int arguments_config(const ConfigTable *table, void *config, const char *path,
+                     const Words *overrides) {
+    int result = config_defaults(table, config);
+    if (result == 0) result = config_read(table, config, path);
+    for (int i = 0; result == 0 && i < overrides->count; i++)
+        result = config_override(table, config, overrides->items[i], "command line");
+    return result;
+}
+
+int arguments_print_keys(const ConfigTable *table) {
+    char *text = config_help(table);
+    if (!text) return command_failed();
+    fputs(text, stdout);
+    free(text);
+    return EXIT_OK;
+}
+
 int size_from_text(const char *text, int64_t *height, int64_t *width) {
     char first[16];
     size_t length = strcspn(text, "xX");

@@ -3,6 +3,8 @@
 #ifndef CLI_ARGUMENTS_H
 #define CLI_ARGUMENTS_H
 
+#include "base/config.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,6 +66,14 @@ typedef struct {
 // EXIT_OK after --help, which is printed; EXIT_USAGE after a mistake, which is named on stderr.
 // "--" ends the options.
 bool arguments_read(const Arguments *arguments, int argc, char **argv, int *code);
+
+// Fills a zeroed config: defaults, then the file, then the "key=value" overrides. config_free is
+// the caller's, also after a failure.
+int arguments_config(const ConfigTable *table, void *config, const char *path,
+                     const Words *overrides);
+
+// Prints every key of a table with its default and range; returns the exit code.
+int arguments_print_keys(const ConfigTable *table);
 
 // Says what is wrong with the command line and how to get help; returns EXIT_USAGE. printf format.
 int arguments_wrong(const char *command, const char *format, ...)

@@ -42,23 +42,6 @@ typedef struct {
     Words words, overrides;
 } EvalArguments;
 
-static int print_keys(void) {
-    char *text = config_help(&eval_table);
-    if (!text) return command_failed();
-    fputs(text, stdout);
-    free(text);
-    return EXIT_OK;
-}
-
-static int read_config(const EvalArguments *arguments, EvalConfig *config) {
-    int result = config_defaults(&eval_table, config);
-    if (result == 0) result = config_read(&eval_table, config, arguments->words.items[0]);
-    for (int i = 0; result == 0 && i < arguments->overrides.count; i++)
-        result =
-            config_override(&eval_table, config, arguments->overrides.items[i], "command line");
-    return result;
-}
-
 static int use_device(const EvalConfig *config) {
     const char *device = *config->device ? config->device : "cpu";
     if (strcmp(device, "cpu") != 0 && strcmp(device, "cuda") != 0)
@@ -102,7 +85,8 @@ static int run(const EvalArguments *arguments) {
     EvalConfig config = {0};
     Model *model = NULL;
     Predictor *predictor = NULL;
-    int result = read_config(arguments, &config);
+    int result =
+        arguments_config(&eval_table, &config, arguments->words.items[0], &arguments->overrides);
     if (result == 0) result = use_device(&config);
     if (result == 0) result = open_model(&config, &model, &predictor);
     if (result == 0) {
@@ -122,7 +106,7 @@ int cmd_eval(int argc, char **argv) {
                                  &a.words, 1,       &a.overrides};
     int code;
     if (!arguments_read(&arguments, argc, argv, &code)) return code;
-    if (a.keys) return print_keys();
+    if (a.keys) return arguments_print_keys(&eval_table);
     if (a.words.count == 0) return arguments_wrong("eval", "CONFIG.yaml is missing");
     return run(&a);
 }

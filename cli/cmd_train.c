@@ -36,23 +36,11 @@ typedef struct {
     Words words, overrides;
 } TrainArguments;
 
-static int print_keys(void) {
-    char *text = config_help(&train_table);
-    if (!text) return command_failed();
-    fputs(text, stdout);
-    free(text);
-    return EXIT_OK;
-}
-
 static int read_config(const TrainArguments *arguments, TrainConfig *config) {
     char *stored = arguments->resume ? path_join(arguments->resume, "config.yaml") : NULL;
     const char *path = stored ? stored : arguments->words.items[0];
-    int result = config_defaults(&train_table, config);
-    if (result == 0) result = config_read(&train_table, config, path);
+    int result = arguments_config(&train_table, config, path, &arguments->overrides);
     free(stored);
-    for (int i = 0; result == 0 && i < arguments->overrides.count; i++)
-        result =
-            config_override(&train_table, config, arguments->overrides.items[i], "command line");
     if (result != 0 || !arguments->resume) return result;
     // The folder that was named is the run, wherever it has been moved to.
     return config_set(&train_table, config, "run", arguments->resume, "--resume");
@@ -94,7 +82,7 @@ int cmd_train(int argc, char **argv) {
                                  &a.words, 1,       &a.overrides};
     int code;
     if (!arguments_read(&arguments, argc, argv, &code)) return code;
-    if (a.keys) return print_keys();
+    if (a.keys) return arguments_print_keys(&train_table);
     if (!a.resume == !a.words.count)
         return arguments_wrong("train", a.resume ? "either a config or --resume RUN, not both"
                                                  : "a config or --resume RUN is needed");
