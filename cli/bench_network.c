@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "base/progress.h"
+#include "base/clock.h"
 #include "cli/machine.h"
 #include "cpu/cpu.h"
 #include "train/optimizer.h"
@@ -76,18 +76,8 @@ static int make_batch(NetworkBench *bench) {
     const size_t n = (size_t)bench->batch_size;
     const int64_t height = bench->options->height, width = bench->options->width;
     const int64_t pixels = height * width, instances = bench->options->instances;
-    Batch *host = bench->host = array_new(1, sizeof *host);
+    Batch *host = bench->host = batch_new((int)n, (int)height, (int)width);
     if (!host) return -1;
-    *host = (Batch){.count = (int)n,
-                    .height = (int)height,
-                    .width = (int)width,
-                    .image = array_new(3 * n * (size_t)pixels, sizeof *host->image),
-                    .labels = array_new(n * (size_t)pixels, sizeof *host->labels),
-                    .no_background = array_new(n, sizeof *host->no_background),
-                    .instances = array_new(n, sizeof *host->instances),
-                    .names = array_new(n, sizeof *host->names)};
-    if (!host->image || !host->labels || !host->no_background || !host->instances || !host->names)
-        return -1;
     Rng rng = rng_stream(1, "bench image", 0, 0);
     for (size_t i = 0; i < 3 * n * (size_t)pixels; i++)
         host->image[i] = (float)rng_range(&rng, -1, 1);

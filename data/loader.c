@@ -49,7 +49,8 @@ static int note_damage(Loader *loader, int64_t index) {
     pthread_mutex_lock(&loader->lock);
     int64_t damaged = ++loader->damaged, drawn = loader->drawn;
     pthread_mutex_unlock(&loader->lock);
-    fprintf(stderr, "skipped sample %lld: %s\n", (long long)index, message);
+    fprintf(stderr, "skipped sample %lld (%lld unreadable so far): %s\n", (long long)index,
+            (long long)damaged, message);
     if (damaged > DAMAGED_FREE && damaged * DAMAGED_SHARE > drawn)
         return error_int("%lld of %lld samples could not be read; the last: %s", (long long)damaged,
                          (long long)drawn, message);
@@ -99,20 +100,18 @@ static int fill(Loader *loader, Batch *batch, int slot) {
     return result;
 }
 
-static Batch *batch_new(const LoaderOptions *options, int64_t index) {
-    size_t count = (size_t)options->batch;
-    size_t pixels = count * (size_t)options->height * (size_t)options->width;
+Batch *batch_new(int count, int height, int width) {
+    size_t images = (size_t)count, pixels = images * (size_t)height * (size_t)width;
     Batch *batch = array_new(1, sizeof *batch);
     if (!batch) return NULL;
-    *batch = (Batch){.index = index,
-                     .count = options->batch,
-                     .height = options->height,
-                     .width = options->width,
+    *batch = (Batch){.count = count,
+                     .height = height,
+                     .width = width,
                      .image = array_new(3 * pixels, sizeof *batch->image),
                      .labels = array_new(pixels, sizeof *batch->labels),
-                     .no_background = array_new(count, sizeof *batch->no_background),
-                     .instances = array_new(count, sizeof *batch->instances),
-                     .names = array_new(count, sizeof *batch->names)};
+                     .no_background = array_new(images, sizeof *batch->no_background),
+                     .instances = array_new(images, sizeof *batch->instances),
+                     .names = array_new(images, sizeof *batch->names)};
     if (batch->image && batch->labels && batch->no_background && batch->instances && batch->names)
         return batch;
     batch_free(batch);
@@ -131,7 +130,9 @@ void batch_free(Batch *batch) {
 
 static void *make(void *context, int64_t index) {
     Loader *loader = context;
-    Batch *batch = batch_new(&loader->options, index);
+    const LoaderOptions *options = &loader->options;
+    Batch *batch = batch_new(options->batch, options->height, options->width);
+    if (batch) batch->index = index;
     for (int slot = 0; batch && slot < batch->count; slot++) {
         if (fill(loader, batch, slot) == 0) continue;
         batch_free(batch);

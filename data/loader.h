@@ -16,6 +16,10 @@ typedef struct {
     char (*names)[256];     // [count]
 } Batch;
 
+// A batch of zeros. NULL and an error when memory is out.
+Batch *batch_new(int count, int height, int width);
+void batch_free(Batch *batch);
+
 typedef struct {
     int batch, height, width;
     bool flip; // horizontally, with probability 1/2
@@ -35,7 +39,6 @@ Loader *loader_open(const Dataset *set, const LoaderOptions *options);
 // The next batch, owned by the caller (batch_free); NULL with an error, or without one at the end.
 Batch *loader_next(Loader *loader);
 void loader_close(Loader *loader);
-void batch_free(Batch *batch);
 
 // Position p of epoch e holds sample sample_order(seed, e, n, p) of n: a permutation per epoch,
 // computed without a table.

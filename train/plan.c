@@ -16,24 +16,15 @@
 enum { PLANNED_INSTANCES = 4 };
 
 // A batch of the run's shape with a few instances in stripes.
-static int striped_batch(const TrainConfig *config, Batch *batch) {
+static Batch *striped_batch(const TrainConfig *config) {
     size_t count = (size_t)config->batch, height = (size_t)config->height,
-           width = (size_t)config->width, pixels = count * height * width;
-    *batch = (Batch){.count = (int)config->batch,
-                     .height = (int)config->height,
-                     .width = (int)config->width,
-                     .image = array_new(3 * pixels, sizeof *batch->image),
-                     .labels = array_new(pixels, sizeof *batch->labels),
-                     .no_background = array_new(count, sizeof *batch->no_background),
-                     .instances = array_new(count, sizeof *batch->instances),
-                     .names = array_new(count, sizeof *batch->names)};
-    if (!batch->image || !batch->labels || !batch->no_background || !batch->instances ||
-        !batch->names)
-        return -1;
-    for (size_t i = 0; i < pixels; i++)
+           width = (size_t)config->width;
+    Batch *batch = batch_new((int)config->batch, (int)config->height, (int)config->width);
+    if (!batch) return NULL;
+    for (size_t i = 0; i < count * height * width; i++)
         batch->labels[i] = (int32_t)(i / width % height * (PLANNED_INSTANCES + 1) / height);
     for (size_t b = 0; b < count; b++) batch->instances[b] = PLANNED_INSTANCES;
-    return 0;
+    return batch;
 }
 
 static int plan_step(const TrainConfig *config, TaskContext *context, TrainPlan *plan) {
@@ -41,13 +32,12 @@ static int plan_step(const TrainConfig *config, TaskContext *context, TrainPlan 
     const Backend *backend = backend_current();
     ParamSet *sets[TASK_SETS];
     Optimizer optimizer;
-    Batch *host = array_new(1, sizeof *host);
+    Batch *host = striped_batch(config);
     DeviceBatch batch = {0};
     Tensor *shown, *prompt;
     plan->weights = backend->stats().live;
     int result = optimizer_begin(&optimizer, sets, task_sets(context->model, sets));
-    if (result == 0) result = host ? striped_batch(config, host) : -1;
-    if (result == 0) result = device_batch_begin(&batch, host);
+    if (result == 0) result = host ? device_batch_begin(&batch, host) : -1;
     backend->reset_stats();
     tape_record(true);
     if (result == 0) result = tape_backward(task->loss(context, &batch, &shown, &prompt));
@@ -68,7 +58,6 @@ int train_plan(const TrainConfig *config, const char *from, TrainPlan *plan) {
     *plan = (TrainPlan){0};
     backend_use(plan_backend());
     ModelOptions options = task_model_options(config);
-    options.shapes_only = true;
     Model *model = model_init(from, &options);
     TaskContext context = {.config = config, .model = model, .step = config->foreground_steps};
     const Task *task = task_find(config);

@@ -22,6 +22,8 @@ typedef struct {
     int64_t step; // optimiser step in the making, from 0
 } TaskContext;
 
+enum { FINISH_IMAGES = 64 };
+
 typedef struct {
     const char *name;
     // (optional) Makes what the task needs and the model lacks. `fresh`: the model starts from
@@ -35,8 +37,9 @@ typedef struct {
     // first step; the reason is printed.
     bool (*may_be_zero)(const char *name, void *context);
     const char *zero_reason;
-    // (optional) After the last step, before the last checkpoint.
-    int (*finish)(TaskContext *context, const DeviceBatch *batch);
+    // (optional) After the last step, before the last checkpoint; the loader gives batches of
+    // train.batch unflipped images, at least FINISH_IMAGES in all.
+    int (*finish)(TaskContext *context, Loader *loader);
 } Task;
 
 extern const Task task_vae, task_gen2seg, task_prompt2seg;

@@ -84,18 +84,41 @@ static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **sho
                   op_affine(kl_term(mean, logvar), config->vae_kl, 0));
 }
 
-// Latents are used at unit deviation: the scaling factor becomes 1 / deviation over a batch.
-static int finish(TaskContext *context, const DeviceBatch *batch) {
-    Vae *vae = context->model->vae;
-    bool recording = tape_record(false);
-    Tensor *moments = vae_encode_moments(vae, batch->image);
+typedef struct {
+    double count, sum, squares;
+} Spread;
+
+static int add_latents(Vae *vae, const Batch *host, Spread *spread) {
+    DeviceBatch batch;
+    Tensor *moments =
+        device_batch_begin(&batch, host) == 0 ? vae_encode_moments(vae, batch.image) : NULL;
     Tensor *mean = moments ? op_slice(moments, -1, 0, tensor_side(moments, -1) / 2) : NULL;
-    double count = mean ? (double)tensor_numel(mean) : 1;
-    double average = tensor_item(op_mean(mean, REDUCE_ALL));
-    double square = tensor_item(op_mean(mean ? op_square(mean) : NULL, REDUCE_ALL));
-    tape_record(recording);
+    if (mean) {
+        double count = (double)tensor_numel(mean);
+        spread->count += count;
+        spread->sum += count * tensor_item(op_mean(mean, REDUCE_ALL));
+        spread->squares += count * tensor_item(op_mean(op_square(mean), REDUCE_ALL));
+    }
     tape_reset();
-    double deviation = sqrt((square - average * average) * count / fmax(1, count - 1));
+    device_batch_done(&batch);
+    return mean && !error_is_set() ? 0 : -1;
+}
+
+// Latents are used at unit deviation: the scaling factor becomes 1 / deviation over some images.
+static int finish(TaskContext *context, Loader *loader) {
+    Vae *vae = context->model->vae;
+    Spread spread = {0};
+    bool recording = tape_record(false);
+    int result = 0;
+    for (Batch *host; result == 0 && (host = loader_next(loader));) {
+        result = add_latents(vae, host, &spread);
+        batch_free(host);
+    }
+    tape_record(recording);
+    if (result != 0 || error_is_set()) return -1;
+    double average = spread.sum / spread.count;
+    double variance = (spread.squares - spread.sum * average) / fmax(1, spread.count - 1);
+    double deviation = sqrt(variance);
     if (!(deviation > 0)) return error_int("vae: the latents have no spread");
     vae->config.scaling_factor = 1 / deviation;
     return 0;

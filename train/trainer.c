@@ -4,6 +4,7 @@
 
 #include "autograd/backend.h"
 #include "autograd/tape.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/interrupt.h"
@@ -253,19 +254,15 @@ static int one_step(Trainer *trainer, StepRecord *record) {
 
 static int finish_task(Trainer *trainer) {
     if (!trainer->task->finish) return 0;
-    LoaderOptions options = {.batch = 64,
-                             .height = (int)trainer->config->height,
-                             .width = (int)trainer->config->width,
-                             .seed = (uint64_t)trainer->config->seed,
-                             .end = 1,
+    const TrainConfig *config = trainer->config;
+    LoaderOptions options = {.batch = (int)config->batch,
+                             .height = (int)config->height,
+                             .width = (int)config->width,
+                             .seed = (uint64_t)config->seed,
+                             .end = (FINISH_IMAGES + config->batch - 1) / config->batch,
                              .ahead = 1};
     Loader *loader = loader_open(trainer->set, &options);
-    Batch *host = loader ? loader_next(loader) : NULL;
-    DeviceBatch batch = {0};
-    int result = host ? device_batch_begin(&batch, host) : -1;
-    if (result == 0) result = trainer->task->finish(&trainer->context, &batch);
-    device_batch_done(&batch);
-    batch_free(host);
+    int result = loader ? trainer->task->finish(&trainer->context, loader) : -1;
     loader_close(loader);
     return result;
 }
