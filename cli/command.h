@@ -13,6 +13,7 @@
     COMMAND(init, "write a model folder with random weights")                       \
     COMMAND(info, "say what a model, a data set, a weight file or this machine is") \
     COMMAND(bench, "time ops, the loss, a training step, prediction, the loader")   \
+    COMMAND(run, "one component on the tensors of a file, to compare with others")  \
     COMMAND(check, "check every op: gradients, back ends against each other, known values")
 
 #define COMMAND(name, help) int cmd_##name(int argc, char **argv);

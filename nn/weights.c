@@ -32,10 +32,10 @@ static char *present_name(const char *name) {
     return NULL;
 }
 
-static Param *param_of(const ParamSet *set, const SafeTensor *tensor) {
-    Param *param = params_find(set, tensor->name);
+static Param *param_of(const ParamSet *set, const char *stored) {
+    Param *param = params_find(set, stored);
     if (param) return param;
-    char *name = present_name(tensor->name);
+    char *name = present_name(stored);
     param = name ? params_find(set, name) : NULL;
     free(name);
     return param;
@@ -73,9 +73,11 @@ static bool may_list(Comparison *comparison) {
     return comparison->listed++ < NAMED_AT_MOST;
 }
 
-static int compare_tensor(const ParamSet *set, const SafeTensor *tensor, Comparison *comparison) {
+// `name` is the tensor's without the prefix.
+static int compare_tensor(const ParamSet *set, const SafeTensor *tensor, const char *name,
+                          Comparison *comparison) {
     Text *list = &comparison->list;
-    const Param *param = param_of(set, tensor);
+    const Param *param = param_of(set, name);
     if (!param) {
         comparison->unexpected++;
         if (may_list(comparison)) text_add(list, "; unexpected %s", tensor->name);
@@ -102,11 +104,15 @@ static int compare_tensor(const ParamSet *set, const SafeTensor *tensor, Compari
     return 0;
 }
 
-static int compare(const ParamSet *set, const SafeFile *file, Comparison *comparison) {
+static int compare(const ParamSet *set, const SafeFile *file, const char *prefix,
+                   Comparison *comparison) {
     comparison->sources = array_new(set->count, sizeof *comparison->sources);
     if (!comparison->sources) return -1;
-    for (size_t i = 0; i < safetensors_count(file); i++)
-        if (compare_tensor(set, safetensors_at(file, i), comparison) != 0) return -1;
+    for (size_t i = 0; i < safetensors_count(file); i++) {
+        const SafeTensor *tensor = safetensors_at(file, i);
+        if (!text_starts_with(tensor->name, prefix)) continue;
+        if (compare_tensor(set, tensor, tensor->name + strlen(prefix), comparison) != 0) return -1;
+    }
     for (size_t i = 0; i < set->count; i++) {
         if (comparison->sources[i]) continue;
         comparison->missing++;
@@ -184,20 +190,34 @@ static int read_param(const Param *param, const SafeTensor *source, SafeFile *fi
     return result;
 }
 
-int weights_load(ParamSet *set, const char *path) {
-    SafeFile *file = safetensors_open(path);
-    if (!file) return -1;
+int weights_load_from(ParamSet *set, SafeFile *file, const char *prefix) {
     Comparison comparison = {0};
-    int result = compare(set, file, &comparison);
+    int result = compare(set, file, prefix, &comparison);
     for (size_t i = 0; result == 0 && i < set->count; i++)
         result = read_param(&set->items[i], comparison.sources[i], file);
     text_free(&comparison.list);
     free(comparison.sources);
+    return result == 0 ? 0 : error_context("%s from %s", set->title, safetensors_path(file));
+}
+
+int weights_load(ParamSet *set, const char *path) {
+    SafeFile *file = safetensors_open(path);
+    if (!file) return -1;
+    int result = weights_load_from(set, file, "");
     safetensors_close(file);
-    return result == 0 ? 0 : error_context("%s from %s", set->title, path);
+    return result;
 }
 
 // ---- saving -------------------------------------------------------------------------------------
+
+int weights_in_file_layout(const Param *param, const Tensor *tensor, float *values) {
+    if (same_bytes(param)) return tensor_read_float(tensor, values);
+    float *own = array_new((size_t)tensor_numel(tensor), sizeof *own);
+    int result = own ? tensor_read_float(tensor, own) : -1;
+    if (result == 0) move_channels(param, own, values, true);
+    free(own);
+    return result;
+}
 
 typedef struct {
     const ParamSet *set;
@@ -209,13 +229,9 @@ static int write_param(void *context, size_t index, void *bytes) {
     const Param *param = &saving->set->items[index];
     size_t count = (size_t)tensor_numel(param->tensor);
     float *values = array_new(count, sizeof *values);
-    float *moved = array_new(same_bytes(param) ? 0 : count, sizeof *moved);
-    int result = values && moved ? tensor_read_float(param->tensor, values) : -1;
-    if (result == 0 && !same_bytes(param)) move_channels(param, values, moved, true);
-    if (result == 0)
-        safetensors_from_float(saving->type, same_bytes(param) ? values : moved, count, bytes);
+    int result = values ? weights_in_file_layout(param, param->tensor, values) : -1;
+    if (result == 0) safetensors_from_float(saving->type, values, count, bytes);
     free(values);
-    free(moved);
     return result;
 }
 

@@ -14,8 +14,15 @@
 // Parameters of an F32 set may be stored as F64, F32, F16 or BF16.
 int weights_load(ParamSet *set, const char *path);
 
+// The same from the tensors of an open file whose names begin with `prefix`; the rest of a name is
+// the parameter's.
+int weights_load_from(ParamSet *set, SafeFile *file, const char *prefix);
+
 // Writes every parameter as F32, or as `type` (F16, BF16), in the file's layout.
 int weights_save(const ParamSet *set, const char *path);
 int weights_save_as(const ParamSet *set, const char *path, SafeType type);
+
+// The values of a parameter, or of a tensor of its shape (its gradient), in the file's layout.
+int weights_in_file_layout(const Param *param, const Tensor *tensor, float *values);
 
 #endif
