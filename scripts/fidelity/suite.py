@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""Runs the components of the fidelity suite and prints one table. See scripts/fidelity.sh and trial.py."""
+import argparse
+import gc
+import importlib
+import json
+import os
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import torch
+
+from trial import COMPONENTS, Failure, Trial
+
+# Every other file of the folder registers its components.
+for source in sorted(Path(__file__).parent.glob("*.py")):
+    if source.stem not in ("suite", "trial"):
+        importlib.import_module(source.stem)
+
+HEADER = (f"{'component':30} {'kernels':9} {'forward rms':>11} {'max':>8} {'limit':>7} {'d input':>8} {'d param':>8} "
+          f"{'limit':>7} {'s':>5}  verdict; shapes; worst")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", metavar="COMPONENT", help="those whose name begins so; several with commas")
+    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--kernels", choices=["fast", "reference", "both"], default="both")
+    parser.add_argument("--list", action="store_true", help="name the components and end")
+    return parser.parse_args()
+
+
+def number(value):
+    return f"{value:.1e}" if value else "0"
+
+
+def describe(row):
+    gradients = [number(row["input_gradient"]), number(row["parameter_gradient"]), number(row["limit_gradient"])]
+    gradients = gradients if row["has_gradient"] else ["-"] * 3
+    worst = [row["wrong"]] if row["wrong"] else [row["where_forward"], row["where_gradient"]]
+    tail = "; ".join(text for text in ["ok" if row["ok"] else "FAILED", row["shapes"], *worst] if text)
+    return (f"{row['component']:30} {row['kernels']:9} {number(row['worst_forward']):>11} {number(row['max_forward']):>8} "
+            f"{number(row['limit_forward']):>7} {gradients[0]:>8} {gradients[1]:>8} {gradients[2]:>7} {row['seconds']:5.1f}  {tail}")
+
+
+def attempt(name, options, kernels):
+    """One row of the table."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="p2s-fidelity-") as folder:
+        trial = Trial(name, options.seed, os.environ["P2S_PROGRAM"], folder, kernels)
+        torch.manual_seed(trial.seed)
+        try:
+            COMPONENTS[name](trial)
+        except Failure as failure:
+            trial.wrong.append(str(failure))
+        except Exception:  # a mistake in the suite or in the reference: still a row, never silent
+            trial.wrong.append(traceback.format_exc().strip().replace("\n", " | "))
+    gc.collect()
+    return {"component": name, "kernels": kernels, "shapes": ", ".join(trial.shapes),
+            "worst_forward": trial.forward_worst, "max_forward": trial.forward_max,
+            "where_forward": trial.forward_where, "worst_gradient": trial.gradient_worst,
+            "input_gradient": trial.input_worst, "parameter_gradient": trial.parameter_worst,
+            "where_gradient": trial.gradient_where, "has_gradient": trial.has_gradient,
+            "limit_forward": trial.forward_limit, "limit_gradient": trial.gradient_limit,
+            "wrong": "; ".join(trial.wrong), "ok": trial.ok, "seconds": time.monotonic() - start}
+
+
+def main():
+    options = arguments()
+    torch.set_num_threads(1)
+    wanted = options.only.split(",") if options.only else [""]
+    names = [name for name in COMPONENTS if any(name.startswith(w) for w in wanted)]
+    if options.list:
+        print("\n".join(names))
+        return 0
+    if not names:
+        print(f"no component begins with {options.only}; there are: {', '.join(COMPONENTS)}", file=sys.stderr)
+        return 2
+    print(f"seed {options.seed}, torch {torch.__version__}\n{HEADER}")
+    rows, start = [], time.monotonic()
+    for name in names:
+        for kernels in ["fast", "reference"] if options.kernels == "both" else [options.kernels]:
+            if kernels == "reference" and COMPONENTS[name].once and options.kernels == "both":
+                continue
+            rows.append(attempt(name, options, kernels))
+            print(describe(rows[-1]), flush=True)
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(rows, file, indent=1)
+    failed = [f"{row['component']} ({row['kernels']})" for row in rows if not row["ok"]]
+    print(f"{len(names)} components, {len(rows)} rows, {len(failed)} failed, {time.monotonic() - start:.0f} s"
+          + (": " + ", ".join(failed) if failed else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
