@@ -225,8 +225,24 @@ int tensor_read(const Tensor *tensor, void *host) {
     return backend_of(tensor)->read(host, tensor->data, tensor_bytes(tensor));
 }
 
+float bf16_to_float(uint16_t bits) {
+    uint32_t wide = (uint32_t)bits << 16;
+    float value;
+    memcpy(&value, &wide, sizeof value);
+    return value;
+}
+
+uint16_t float_to_bf16(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+}
+
 static double element(const void *host, Dtype dtype, int64_t i) {
     switch (dtype) {
+    case BF16:
+        return bf16_to_float(((const uint16_t *)host)[i]);
     case F32:
         return ((const float *)host)[i];
     case F64:
@@ -242,6 +258,9 @@ static double element(const void *host, Dtype dtype, int64_t i) {
 
 static void set_element(void *host, Dtype dtype, int64_t i, double value) {
     switch (dtype) {
+    case BF16:
+        ((uint16_t *)host)[i] = float_to_bf16((float)value);
+        break;
     case F32:
         ((float *)host)[i] = (float)value;
         break;
@@ -261,7 +280,6 @@ static void set_element(void *host, Dtype dtype, int64_t i, double value) {
 
 static int convert_in(Tensor *tensor, const void *host, Dtype from) {
     if (tensor->dtype == from) return tensor_write(tensor, host);
-    if (tensor->dtype == BF16) return error_int("tensor: cannot convert to bf16 in memory");
     void *copy = malloc(tensor_bytes(tensor) + 1);
     if (!copy) return error_int("tensor: out of memory");
     int64_t count = tensor_numel(tensor);
@@ -273,7 +291,6 @@ static int convert_in(Tensor *tensor, const void *host, Dtype from) {
 
 static int convert_out(const Tensor *tensor, void *host, Dtype to) {
     if (tensor->dtype == to) return tensor_read(tensor, host);
-    if (tensor->dtype == BF16) return error_int("tensor: cannot convert from bf16 in memory");
     void *copy = malloc(tensor_bytes(tensor) + 1);
     if (!copy) return error_int("tensor: out of memory");
     int result = tensor_read(tensor, copy);

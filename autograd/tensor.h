@@ -82,11 +82,16 @@ Tensor *tensor_borrow(Dtype dtype, int ndim, const int64_t *shape, void *data,
 int tensor_write(Tensor *tensor, const void *values);
 int tensor_read(const Tensor *tensor, void *values);
 
-// The same from and to float or double, converting to and from the tensor's type (not BF16).
+// The same from and to float or double, converting to and from the tensor's type; to BF16 numbers
+// are rounded to the nearest, ties to even.
 int tensor_write_float(Tensor *tensor, const float *values);
 int tensor_read_float(const Tensor *tensor, float *values);
 int tensor_write_double(Tensor *tensor, const double *values);
 int tensor_read_double(const Tensor *tensor, double *values);
+
+// A bf16 number as its 16 bits: rounds to nearest, ties to even; a NaN stays one.
+uint16_t float_to_bf16(float value);
+float bf16_to_float(uint16_t bits);
 
 // The single value of a one-element F32 or F64 tensor. NaN and an error otherwise.
 double tensor_item(const Tensor *tensor);

@@ -8,6 +8,10 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 // Sets the message unless one is already set; returns NULL. printf format.
 void *error_null(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -28,4 +32,7 @@ const char *error_take(void);
 // Does nothing when none is set. Returns -1.
 int error_context(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -10,7 +10,8 @@
 #include <string.h>
 
 int device_use(const char *device, int64_t threads) {
-    const Backend *backend = strcmp(device, "cuda") == 0 ? cuda_backend() : cpu_backend();
+    const Backend *backend =
+        strcmp(device, "cuda") == 0 ? cuda_backend(cpu_backend()) : cpu_backend();
     if (!backend) return error_context("--device %s", device);
     if (threads > 0) cpu_set_threads((int)threads);
     backend_use(backend);

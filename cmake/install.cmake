@@ -4,6 +4,7 @@
 include(GNUInstallDirs)
 install(TARGETS libp2s ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(TARGET p2s)
+  set_target_properties(p2s PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
   install(TARGETS p2s RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 install(DIRECTORY base autograd cpu cuda nn data train eval
@@ -18,6 +19,14 @@ if(P2S_ONEDNN)
 endif()
 if(P2S_OPENMP)
   string(APPEND P2S_PC_LIBS " ${OpenMP_C_FLAGS}")
+endif()
+if(P2S_CUDA_LIBRARIES)
+  string(APPEND P2S_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -lcudart -lcublasLt")
+  if("cuDNN" IN_LIST P2S_CUDA_HAS)
+    get_filename_component(cudnn_folder ${CUDNN_LIBRARY} DIRECTORY)
+    string(APPEND P2S_PC_LIBS " -L${cudnn_folder} -lcudnn")
+  endif()
+  string(APPEND P2S_PC_LIBS " -lstdc++")
 endif()
 # Relative to the file itself, so that an installation may be moved.
 file(RELATIVE_PATH P2S_PC_INCLUDE ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig

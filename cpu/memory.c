@@ -5,6 +5,7 @@
 #define _DEFAULT_SOURCE // madvise
 #include "cpu/memory.h"
 
+#include "base/size_class.h"
 #include "cpu/cpu.h"
 
 #include <pthread.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { ALIGNMENT = 64, GUARD_VALUE = 0xA5, CLASS_COUNT = 256 };
+enum { ALIGNMENT = 64, GUARD_VALUE = 0xA5 };
 #define HUGE_PAGE ((size_t)2 << 20)
 #ifdef P2S_SANITIZED
 enum { CACHING = 0, GUARD_BYTES = 0 }; // the sanitizer guards every byte
@@ -25,23 +26,10 @@ typedef struct FreeBlock {
 } FreeBlock;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static FreeBlock *lists[CLASS_COUNT];
+static FreeBlock *lists[SIZE_CLASSES];
 static BackendStats stats;
 static bool poison;
 static int64_t damaged;
-
-// Four classes per power of two: at most a fifth of a block is wasted.
-static int class_of(size_t bytes, size_t *rounded) {
-    size_t power = 256;
-    int index = 0;
-    for (; power < bytes; power *= 2) index += 4;
-    size_t quarter = power / 8; // between power/2 and power there are four steps
-    size_t size = power;
-    int step = 0;
-    while (power > 256 && step < 3 && size - quarter >= bytes) size -= quarter, step++;
-    *rounded = size;
-    return index + 3 - step;
-}
 
 static void *from_system(size_t bytes) {
     size_t alignment = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
@@ -53,8 +41,8 @@ static void *from_system(size_t bytes) {
 
 static void *take(size_t bytes) {
     size_t size;
-    int class = class_of(bytes, &size);
-    if (class >= CLASS_COUNT) return NULL;
+    int class = size_class(bytes, &size);
+    if (class >= SIZE_CLASSES) return NULL;
     FreeBlock *block = lists[class];
     if (block) {
         lists[class] = block->next;
@@ -68,7 +56,7 @@ static void *take(size_t bytes) {
 
 static void give(void *memory, size_t bytes) {
     size_t size;
-    int class = class_of(bytes, &size);
+    int class = size_class(bytes, &size);
     if (!CACHING) {
         stats.held -= bytes;
         free(memory);
@@ -107,9 +95,8 @@ void memory_free(void *memory, size_t bytes) {
 
 void memory_trim(void) {
     pthread_mutex_lock(&lock);
-    for (int class = 0; class < CLASS_COUNT; class ++) {
-        size_t power = (size_t)256 << (class / 4),
-               size = power - power / 8 * (size_t)(3 - class % 4);
+    for (int class = 0; class < SIZE_CLASSES; class ++) {
+        size_t size = size_class_bytes(class);
         while (lists[class]) {
             FreeBlock *block = lists[class];
             lists[class] = block->next;

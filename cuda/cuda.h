@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
-// The CUDA back end: tensors and kernels on one NVIDIA GPU.
+// The CUDA back end: tensors and kernels on one NVIDIA GPU. The same sources also build the
+// emulated back end of the tests, which runs every kernel on the host (emulation/).
 #ifndef CUDA_CUDA_H
 #define CUDA_CUDA_H
 
 #include "autograd/backend.h"
 
 // The back end of the first visible GPU. NULL and an error when the program was built without CUDA
-// or no usable device is present.
-const Backend *cuda_backend(void);
+// or no usable device is present. `host` computes what the device has no plan or kernel for,
+// through copies in host memory; the first use of each op says so on stderr.
+const Backend *cuda_backend(const Backend *host);
+
+// For tests: new memory is filled with NaN patterns.
+void cuda_poison_memory(bool on);
 
 #endif

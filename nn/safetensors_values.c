@@ -2,6 +2,8 @@
 // Element types of safetensors files, converted from and to float. See safetensors.h.
 #include "nn/safetensors.h"
 
+#include "autograd/tensor.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -40,12 +42,6 @@ static uint16_t float_to_half(float value) {
     return (uint16_t)(sign | (rounded - (112u << 23)) >> 13);
 }
 
-static uint16_t float_to_bfloat(float value) {
-    uint32_t bits = to_bits(value);
-    if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
-}
-
 // ---- reading ------------------------------------------------------------------------------------
 
 // One element of an unaligned array, as double; exact for all types but I64 beyond 2^53.
@@ -69,7 +65,7 @@ static double element(const SafeTensor *tensor, int64_t index) {
         return half_to_float(bits16);
     case SAFE_BF16:
         memcpy(&bits16, at, sizeof bits16);
-        return from_bits((uint32_t)bits16 << 16);
+        return bf16_to_float(bits16);
     case SAFE_I64:
         memcpy(&int64, at, sizeof int64);
         return (double)int64;
@@ -113,7 +109,7 @@ void safetensors_from_float(SafeType type, const float *values, size_t count, vo
             ((uint16_t *)bytes)[i] = float_to_half(values[i]);
             break;
         case SAFE_BF16:
-            ((uint16_t *)bytes)[i] = float_to_bfloat(values[i]);
+            ((uint16_t *)bytes)[i] = float_to_bf16(values[i]);
             break;
         case SAFE_I64: // floats next to 2^63 are 2^40 apart
             ((int64_t *)bytes)[i] = (int64_t)clamped(values[i], -0x1p62, 0x1p62);

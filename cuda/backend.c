@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// The table of the CUDA back end, made from OP_LIST.
+#include "cuda/cuda.h"
+
+#include "base/error.h"
+#include "cuda/host_path.h"
+#include "cuda/kernels.h"
+#include "cuda/memory.h"
+#include "cuda/runtime.h"
+
+static const Backend backend = {.name = "cuda",
+                                .alloc = cuda_alloc,
+                                .free = cuda_free,
+                                .write = cuda_write,
+                                .read = cuda_read,
+                                .copy = cuda_copy,
+                                .fill = cuda_fill,
+                                .add_to = cuda_add_to,
+                                .sum_of_squares = cuda_sum_of_squares,
+                                .adamw = cuda_adamw,
+                                .stats = cuda_stats,
+                                .reset_stats = cuda_reset_stats,
+                                .trim = cuda_trim,
+#define OP(name, inputs, outputs) \
+    .name##_forward = cuda_##name##_forward, .name##_backward = cuda_##name##_backward,
+                                OP_LIST(OP)
+#undef OP
+};
+
+const Backend *cuda_backend(const Backend *host) {
+    if (device_open() != 0) return NULL;
+    cuda_host_use(host);
+    return &backend;
+}

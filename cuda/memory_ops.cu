@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// Filling, adding and converting whole tensors.
+#include "cuda/kernels.h"
+#include "cuda/map.cuh"
+
+template <typename T> static __global__ void fill_kernel(T *to, int64_t count, T value) {
+    for (int64_t i = first_item(); i < count; i += item_step()) to[i] = value;
+}
+
+template <typename T> static int fill(Tensor *tensor, T value) {
+    int64_t count = tensor_numel(tensor);
+    return LAUNCH((fill_kernel<T>), blocks_for(count), BLOCK, (T *)tensor->data, count, value);
+}
+
+static __global__ void fill_bf16_kernel(Bf16 *to, int64_t count, float value) {
+    for (int64_t i = first_item(); i < count; i += item_step()) to[i] = Stored<Bf16>::of(value);
+}
+
+static int fill_bf16(Tensor *tensor, float value) {
+    int64_t count = tensor_numel(tensor);
+    return LAUNCH(fill_bf16_kernel, blocks_for(count), BLOCK, values<Bf16>(tensor), count, value);
+}
+
+int cuda_fill(Tensor *tensor, double value) {
+    if (tensor_bytes(tensor) == 0) return 0;
+    if (value == 0) return device_set(tensor->data, 0, tensor_bytes(tensor));
+    switch (tensor->dtype) {
+    case F32:
+        return fill(tensor, (float)value);
+    case F64:
+        return fill(tensor, value);
+    case I32:
+        return fill(tensor, (int32_t)value);
+    case U8:
+        return fill(tensor, (uint8_t)value);
+    case BF16:
+        return fill_bf16(tensor, (float)value);
+    default:
+        return error_int("fill: not possible in %s", dtype_name(tensor->dtype));
+    }
+}
+
+struct First {
+    __device__ float operator()(const float *x) const { return x[0]; }
+};
+
+int cuda_add_to(Tensor *to, const Tensor *from) {
+    int64_t count = tensor_numel(to);
+    DISPATCH(to->dtype, "add_to", T,
+             { return map1(values<T>(from), values<T>(to), count, true, First()); })
+}
+
+template <typename From, typename To>
+static __global__ void cast_kernel(const From *x, To *y, int64_t count) {
+    for (int64_t i = first_item(); i < count; i += item_step())
+        y[i] = Stored<To>::of(to_float(x[i]));
+}
+
+int cuda_cast(const void *x, Dtype from, void *y, Dtype to, int64_t count) {
+    DISPATCH(from, "cast", From, {DISPATCH(to, "cast", To, {
+                 return LAUNCH((cast_kernel<From, To>), blocks_for(count), BLOCK, (const From *)x,
+                               (To *)y, count);
+             })})
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// The device through the CUDA runtime. See runtime.h.
+#include "cuda/runtime.h"
+
+#include "base/error.h"
+#include "cuda/try.h"
+
+#include <pthread.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool opened;
+static cudaStream_t streams[STREAM_COUNT];
+static cudaEvent_t order[STREAM_COUNT], marks[MARK_COUNT];
+
+static int make_streams(void) {
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        CUDA_TRY(cudaStreamCreateWithFlags(&streams[i], cudaStreamNonBlocking));
+        CUDA_TRY(cudaEventCreateWithFlags(&order[i], cudaEventDisableTiming));
+    }
+    for (int i = 0; i < MARK_COUNT; i++)
+        CUDA_TRY(cudaEventCreateWithFlags(&marks[i], cudaEventDisableTiming));
+    return 0;
+}
+
+static int open_first(void) {
+    int count = 0, major = 0;
+    cudaError_t status = cudaGetDeviceCount(&count);
+    if (status == cudaErrorInsufficientDriver || status == cudaErrorNoDevice ||
+        (status == cudaSuccess && count == 0))
+        return error_int("no usable NVIDIA GPU: %s (CUDA error %d)",
+                         status == cudaSuccess ? "no device is visible"
+                                               : cudaGetErrorString(status),
+                         (int)status);
+    CUDA_TRY(status);
+    CUDA_TRY(cudaSetDevice(0));
+    CUDA_TRY(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
+    if (major < 8)
+        return error_int("the GPU has compute capability %d.x, at least 8.0 is needed", major);
+    return make_streams();
+}
+
+int device_open(void) {
+    pthread_mutex_lock(&lock);
+    int result = opened ? 0 : open_first();
+    opened = result == 0;
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+void *device_take(size_t bytes) {
+    void *memory = NULL;
+    if (cudaMalloc(&memory, bytes) == cudaSuccess) return memory;
+    (void)cudaGetLastError(); // being out of memory is no lasting error
+    return NULL;
+}
+
+void device_give(void *memory) {
+    cudaFree(memory);
+}
+
+void *pinned_take(size_t bytes) {
+    void *memory = NULL;
+    if (cudaMallocHost(&memory, bytes) == cudaSuccess) return memory;
+    (void)cudaGetLastError();
+    return NULL;
+}
+
+int device_copy(Stream stream, void *to, const void *from, size_t bytes, CopyDirection direction) {
+    static const enum cudaMemcpyKind kinds[] = {cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost,
+                                                cudaMemcpyDeviceToDevice};
+    CUDA_TRY(cudaMemcpyAsync(to, from, bytes, kinds[direction], streams[stream]));
+    return 0;
+}
+
+int device_set(void *to, int byte, size_t bytes) {
+    CUDA_TRY(cudaMemsetAsync(to, byte, bytes, streams[STREAM_COMPUTE]));
+    return 0;
+}
+
+int stream_follow(Stream later, Stream earlier) {
+    CUDA_TRY(cudaEventRecord(order[earlier], streams[earlier]));
+    CUDA_TRY(cudaStreamWaitEvent(streams[later], order[earlier], 0));
+    return 0;
+}
+
+int stream_wait(Stream stream) {
+    CUDA_TRY(cudaStreamSynchronize(streams[stream]));
+    return 0;
+}
+
+int mark_set(int mark, Stream stream) {
+    CUDA_TRY(cudaEventRecord(marks[mark], streams[stream]));
+    return 0;
+}
+
+int mark_wait(int mark) {
+    CUDA_TRY(cudaEventSynchronize(marks[mark]));
+    return 0;
+}
+
+void *device_stream(Stream stream) {
+    return streams[stream];
+}
+
+int device_launched(const char *kernel) {
+    cudaError_t status = cudaGetLastError();
+    if (status == cudaSuccess) return 0;
+    return error_int("launch of %s: %s (CUDA error %d)", kernel, cudaGetErrorString(status),
+                     (int)status);
+}
