@@ -2,7 +2,6 @@
 // The U-Net: its decoder half and the whole. See unet.h.
 #include "nn/unet.h"
 
-#include "autograd/tape.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "nn/unet_config.h"
@@ -11,39 +10,14 @@
 
 // ---- declaring ----------------------------------------------------------------------------------
 
-// Up block i works at level levels - 1 - i; its last layer meets the skip of the level outside.
-static void declare_up(Unet *unet, int i) {
-    const UnetConfig *config = &unet->config;
-    char name[LAYER_NAME_SIZE];
-    UnetLevel *up = &unet->up[i];
-    int level = config->levels - 1 - i;
-    int64_t out = config->channels[level];
-    int64_t before = config->channels[i == 0 ? level : level + 1];
-    int64_t outside = config->channels[level > 0 ? level - 1 : 0];
-    up->layers = (int)config->layers + 1;
-    up->has_attention = config->up_attention[i];
-    up->has_sampler = level > 0;
-    for (int j = 0; j < up->layers; j++) {
-        int64_t skip = j == up->layers - 1 ? outside : out;
-        layer_name(name, "up_blocks", "%d.resnets.%d", i, j);
-        resnet_declare(&unet->params, &up->resnets[j], name, (j == 0 ? before : out) + skip, out,
-                       4 * config->channels[0], (int)config->groups, config->eps);
-        if (!up->has_attention) continue;
-        layer_name(name, "up_blocks", "%d.attentions.%d", i, j);
-        transformer_declare(&unet->params, &up->transformers[j], name, out, config->context_width,
-                            (int)config->heads[level], (int)config->groups,
-                            config->linear_projection);
-    }
-    if (up->has_sampler)
-        conv_declare(&unet->params, &up->sampler,
-                     layer_name(name, "up_blocks", "%d.upsamplers.0.conv", i), out, out, 3,
-                     START_UNIFORM);
-}
-
 static void declare(Unet *unet) {
     const UnetConfig *config = &unet->config;
     unet_encoder_declare(&unet->params, &unet->encoder, config);
-    for (int i = 0; i < config->levels; i++) declare_up(unet, i);
+    for (int i = 0; i < config->levels; i++) {
+        char name[LAYER_NAME_SIZE];
+        unet_up_declare(&unet->params, &unet->up[i], layer_name(name, "up_blocks", "%d", i), config,
+                        i, 4 * config->channels[0]);
+    }
     norm_declare(&unet->params, &unet->norm_out, "conv_norm_out", config->channels[0]);
     conv_declare(&unet->params, &unet->conv_out, "conv_out", config->channels[0],
                  config->out_channels, 3, START_UNIFORM);
@@ -100,18 +74,6 @@ int unet_encode(Unet *unet, Tensor *z, double timestep, Tensor *context, UnetFea
     return unet_encoder_forward(encoder, h, time, context, features);
 }
 
-static Tensor *with_residual(Tensor *x, const UnetResiduals *residuals, int i) {
-    return residuals ? op_add(x, residuals->skips[i]) : x;
-}
-
-// One layer of an up block: skip number `i` joins from the side.
-static Tensor *up_layer(UnetLevel *up, int j, Tensor *h, const UnetFeatures *features, int i,
-                        const UnetResiduals *residuals, Tensor *time, Tensor *context) {
-    Tensor *skip = with_residual(features->skips[i], residuals, i);
-    h = resnet_forward(&up->resnets[j], op_concat(h, skip, 3), time);
-    return up->has_attention ? transformer_forward(&up->transformers[j], h, context) : h;
-}
-
 Tensor *unet_decode(Unet *unet, const UnetFeatures *features, double timestep, Tensor *context,
                     const UnetResiduals *residuals) {
     if (!features->mid || !context) return NULL;
@@ -123,14 +85,8 @@ Tensor *unet_decode(Unet *unet, const UnetFeatures *features, double timestep, T
     Tensor *time = unet_encoder_time(&unet->encoder, timestep);
     Scope chain = scope_begin(); // every step lets go of the one before
     Tensor *h = residuals ? op_add(features->mid, residuals->mid) : features->mid;
-    for (int i = 0; i < unet->config.levels; i++) {
-        UnetLevel *up = &unet->up[i];
-        for (int j = 0; j < up->layers; j++)
-            h = scope_end(chain, up_layer(up, j, h, features, --next, residuals, time, context));
-        if (!up->has_sampler) continue;
-        const Tensor *skip = features->skips[next - 1];
-        h = scope_end(chain, conv_up(&up->sampler, h, skip->shape[1], skip->shape[2]));
-    }
+    for (int i = 0; i < unet->config.levels; i++)
+        h = unet_up_forward(&unet->up[i], h, time, context, features, residuals, &next, chain);
     h = op_group_norm(h, unet->norm_out.weight, unet->norm_out.bias, (int)unet->config.groups,
                       unet->config.eps, true);
     return scope_end(all, conv_forward(&unet->conv_out, h, NONE));

@@ -8,6 +8,7 @@
 #ifndef NN_UNET_H
 #define NN_UNET_H
 
+#include "autograd/tape.h"
 #include "nn/blocks.h"
 
 enum { UNET_MAX_LEVELS = 6, UNET_MAX_LAYERS = 4 };
@@ -55,13 +56,38 @@ typedef struct {
     bool has_attention, has_sampler;
 } UnetLevel;
 
+typedef struct {
+    ResnetBlock resnets[2];
+    TransformerBlock attention; // between them
+} UnetMiddle;
+
+// Level i of a config: down blocks count from the outside in, up blocks from the inside out. The
+// middle has the last level's channels and heads. `name` begins the parameters' names.
+void unet_down_declare(ParamSet *set, UnetLevel *level, const char *name, const UnetConfig *config,
+                       int i, int64_t time_width);
+void unet_up_declare(ParamSet *set, UnetLevel *level, const char *name, const UnetConfig *config,
+                     int i, int64_t time_width);
+void unet_middle_declare(ParamSet *set, UnetMiddle *middle, const char *name,
+                         const UnetConfig *config, int64_t time_width);
+
+// h [N,h,w,Ci]; time: SiLU of the time embedding, [1,time_width]; context as for the U-Net. Down
+// adds a skip after every layer and after the sampler. Up takes skips *next - 1, *next - 2, ...,
+// each with its residual (residuals may be NULL), and meets the size of the one that follows; every
+// step ends `chain`, which the caller began before h was made, so that each lets go of the one
+// before.
+Tensor *unet_down_forward(UnetLevel *level, Tensor *h, Tensor *time, Tensor *context,
+                          UnetFeatures *features);
+Tensor *unet_middle_forward(UnetMiddle *middle, Tensor *h, Tensor *time, Tensor *context);
+Tensor *unet_up_forward(UnetLevel *level, Tensor *h, Tensor *time, Tensor *context,
+                        const UnetFeatures *features, const UnetResiduals *residuals, int *next,
+                        Scope chain);
+
 // What the U-Net and its control branch have in common.
 typedef struct {
     Conv conv_in;
     Linear time1, time2;
     UnetLevel down[UNET_MAX_LEVELS];
-    ResnetBlock mid_resnets[2];
-    TransformerBlock mid_attention;
+    UnetMiddle middle;
     int levels;
     int64_t time_inputs; // number of sines and cosines
 } UnetEncoder;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // The half that the U-Net and its control branch share: time embedding, down blocks, middle.
-#include "autograd/tape.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "nn/unet.h"
@@ -10,43 +9,18 @@
 
 // ---- declaring ----------------------------------------------------------------------------------
 
-static void declare_level(ParamSet *set, UnetLevel *level, const UnetConfig *config, int i) {
-    char name[LAYER_NAME_SIZE];
-    int64_t in = config->channels[i > 0 ? i - 1 : 0], out = config->channels[i];
-    int64_t time_width = 4 * config->channels[0];
-    level->layers = (int)config->layers;
-    level->has_attention = config->attention[i];
-    level->has_sampler = i < config->levels - 1;
-    for (int j = 0; j < level->layers; j++) {
-        layer_name(name, "down_blocks", "%d.resnets.%d", i, j);
-        resnet_declare(set, &level->resnets[j], name, j == 0 ? in : out, out, time_width,
-                       (int)config->groups, config->eps);
-        if (!level->has_attention) continue;
-        layer_name(name, "down_blocks", "%d.attentions.%d", i, j);
-        transformer_declare(set, &level->transformers[j], name, out, config->context_width,
-                            (int)config->heads[i], (int)config->groups, config->linear_projection);
-    }
-    if (level->has_sampler)
-        conv_declare(set, &level->sampler,
-                     layer_name(name, "down_blocks", "%d.downsamplers.0.conv", i), out, out, 3,
-                     START_UNIFORM);
-}
-
 void unet_encoder_declare(ParamSet *set, UnetEncoder *encoder, const UnetConfig *config) {
-    int64_t width = config->channels[0], inner = config->channels[config->levels - 1];
+    int64_t width = config->channels[0];
     encoder->levels = config->levels;
     encoder->time_inputs = width;
     conv_declare(set, &encoder->conv_in, "conv_in", config->in_channels, width, 3, START_UNIFORM);
     linear_declare(set, &encoder->time1, "time_embedding.linear_1", width, 4 * width, true);
     linear_declare(set, &encoder->time2, "time_embedding.linear_2", 4 * width, 4 * width, true);
-    for (int i = 0; i < config->levels; i++) declare_level(set, &encoder->down[i], config, i);
-    resnet_declare(set, &encoder->mid_resnets[0], "mid_block.resnets.0", inner, inner, 4 * width,
-                   (int)config->groups, config->eps);
-    transformer_declare(set, &encoder->mid_attention, "mid_block.attentions.0", inner,
-                        config->context_width, (int)config->heads[config->levels - 1],
-                        (int)config->groups, config->linear_projection);
-    resnet_declare(set, &encoder->mid_resnets[1], "mid_block.resnets.1", inner, inner, 4 * width,
-                   (int)config->groups, config->eps);
+    char name[LAYER_NAME_SIZE];
+    for (int i = 0; i < config->levels; i++)
+        unet_down_declare(set, &encoder->down[i], layer_name(name, "down_blocks", "%d", i), config,
+                          i, 4 * width);
+    unet_middle_declare(set, &encoder->middle, "mid_block", config, 4 * width);
 }
 
 void unet_encoder_recompute(UnetEncoder *encoder, bool on) {
@@ -55,8 +29,8 @@ void unet_encoder_recompute(UnetEncoder *encoder, bool on) {
             encoder->down[i].resnets[j].recompute = on;
             encoder->down[i].transformers[j].recompute = on;
         }
-    encoder->mid_resnets[0].recompute = encoder->mid_resnets[1].recompute = on;
-    encoder->mid_attention.recompute = on;
+    encoder->middle.resnets[0].recompute = encoder->middle.resnets[1].recompute = on;
+    encoder->middle.attention.recompute = on;
 }
 
 // ---- forward ------------------------------------------------------------------------------------
@@ -85,31 +59,14 @@ Tensor *unet_encoder_time(const UnetEncoder *encoder, double timestep) {
     return scope_end(scope, op_silu(linear_forward(&encoder->time2, hidden, NONE)));
 }
 
-static Tensor *keep_skip(UnetFeatures *features, Tensor *h) {
-    features->skips[features->count++] = h;
-    return h;
-}
-
-static Tensor *level_forward(UnetLevel *level, Tensor *h, Tensor *time, Tensor *context,
-                             UnetFeatures *features) {
-    for (int j = 0; j < level->layers; j++) {
-        h = resnet_forward(&level->resnets[j], h, time);
-        if (level->has_attention) h = transformer_forward(&level->transformers[j], h, context);
-        keep_skip(features, h);
-    }
-    return level->has_sampler ? keep_skip(features, conv_down(&level->sampler, h)) : h;
-}
-
 int unet_encoder_forward(UnetEncoder *encoder, Tensor *h, Tensor *time, Tensor *context,
                          UnetFeatures *features) {
     *features = (UnetFeatures){0};
-    keep_skip(features, h);
+    features->skips[features->count++] = h;
     Scope scope = scope_begin();
     for (int i = 0; i < encoder->levels; i++)
-        h = level_forward(&encoder->down[i], h, time, context, features);
-    h = resnet_forward(&encoder->mid_resnets[0], h, time);
-    h = transformer_forward(&encoder->mid_attention, h, context);
-    features->mid = resnet_forward(&encoder->mid_resnets[1], h, time);
+        h = unet_down_forward(&encoder->down[i], h, time, context, features);
+    features->mid = unet_middle_forward(&encoder->middle, h, time, context);
     Tensor *kept[UNET_MAX_SKIPS + 1];
     for (int i = 0; i < features->count; i++) kept[i] = features->skips[i];
     kept[features->count] = features->mid;

@@ -2,7 +2,6 @@
 // The auto-encoder. See vae.h.
 #include "nn/vae.h"
 
-#include "autograd/tape.h"
 #include "base/error.h"
 #include "base/memory.h"
 
@@ -12,28 +11,27 @@ static const double EPS = 1e-6; // of every norm
 
 // ---- declaring ----------------------------------------------------------------------------------
 
-static void declare_level(Vae *vae, VaeLevel *level, const char *name, const char *sampler,
-                          int64_t in, int64_t out) {
+void vae_level_declare(ParamSet *set, VaeLevel *level, const char *name, int64_t in, int64_t out,
+                       int groups) {
     char path[LAYER_NAME_SIZE];
     for (int j = 0; j < level->layers; j++)
-        resnet_declare(&vae->params, &level->resnets[j], layer_name(path, name, "resnets.%d", j),
-                       j == 0 ? in : out, out, 0, (int)vae->config.groups, EPS);
+        resnet_declare(set, &level->resnets[j], layer_name(path, name, "resnets.%d", j),
+                       j == 0 ? in : out, out, 0, groups, EPS);
+    const char *sampler = level->up ? "upsamplers" : "downsamplers";
     if (level->has_sampler)
-        conv_declare(&vae->params, &level->sampler, layer_name(path, name, "%s.0.conv", sampler),
-                     out, out, 3, START_UNIFORM);
+        conv_declare(set, &level->sampler, layer_name(path, name, "%s.0.conv", sampler), out, out,
+                     3, START_UNIFORM);
 }
 
-static void declare_middle(Vae *vae, VaeHalf *half, const char *name, int64_t channels) {
+void vae_middle_declare(ParamSet *set, VaeMiddle *middle, const char *name, int64_t channels,
+                        int groups) {
     char path[LAYER_NAME_SIZE];
-    int groups = (int)vae->config.groups;
-    resnet_declare(&vae->params, &half->mid_resnets[0],
-                   layer_name(path, name, "mid_block.resnets.0"), channels, channels, 0, groups,
-                   EPS);
-    attention_declare(&vae->params, &half->mid_attention,
-                      layer_name(path, name, "mid_block.attentions.0"), channels, groups, EPS);
-    resnet_declare(&vae->params, &half->mid_resnets[1],
-                   layer_name(path, name, "mid_block.resnets.1"), channels, channels, 0, groups,
-                   EPS);
+    resnet_declare(set, &middle->resnets[0], layer_name(path, name, "resnets.0"), channels,
+                   channels, 0, groups, EPS);
+    attention_declare(set, &middle->attention, layer_name(path, name, "attentions.0"), channels,
+                      groups, EPS);
+    resnet_declare(set, &middle->resnets[1], layer_name(path, name, "resnets.1"), channels,
+                   channels, 0, groups, EPS);
 }
 
 static void declare_encoder(Vae *vae) {
@@ -44,12 +42,14 @@ static void declare_encoder(Vae *vae) {
     conv_declare(&vae->params, &half->conv_in, "encoder.conv_in", config->in_channels,
                  config->channels[0], 3, START_UNIFORM);
     for (int i = 0; i < config->levels; i++) {
-        half->levels[i].layers = (int)config->layers;
-        half->levels[i].has_sampler = i < config->levels - 1;
-        declare_level(vae, &half->levels[i], layer_name(name, "encoder", "down_blocks.%d", i),
-                      "downsamplers", config->channels[i > 0 ? i - 1 : 0], config->channels[i]);
+        half->levels[i] =
+            (VaeLevel){.layers = (int)config->layers, .has_sampler = i < config->levels - 1};
+        vae_level_declare(
+            &vae->params, &half->levels[i], layer_name(name, "encoder", "down_blocks.%d", i),
+            config->channels[i > 0 ? i - 1 : 0], config->channels[i], (int)config->groups);
     }
-    declare_middle(vae, half, "encoder", inner);
+    vae_middle_declare(&vae->params, &half->middle, "encoder.mid_block", inner,
+                       (int)config->groups);
     norm_declare(&vae->params, &half->norm_out, "encoder.conv_norm_out", inner);
     conv_declare(&vae->params, &half->conv_out, "encoder.conv_out", inner,
                  2 * config->latent_channels, 3, START_UNIFORM);
@@ -63,13 +63,15 @@ static void declare_decoder(Vae *vae) {
     int last = config->levels - 1;
     conv_declare(&vae->params, &half->conv_in, "decoder.conv_in", config->latent_channels,
                  config->channels[last], 3, START_UNIFORM);
-    declare_middle(vae, half, "decoder", config->channels[last]);
+    vae_middle_declare(&vae->params, &half->middle, "decoder.mid_block", config->channels[last],
+                       (int)config->groups);
     for (int i = 0; i < config->levels; i++) {
-        half->levels[i].layers = (int)config->layers + 1;
-        half->levels[i].has_sampler = i < last;
-        declare_level(vae, &half->levels[i], layer_name(name, "decoder", "up_blocks.%d", i),
-                      "upsamplers", config->channels[i > 0 ? last - i + 1 : last],
-                      config->channels[last - i]);
+        half->levels[i] =
+            (VaeLevel){.layers = (int)config->layers + 1, .has_sampler = i < last, .up = true};
+        vae_level_declare(&vae->params, &half->levels[i],
+                          layer_name(name, "decoder", "up_blocks.%d", i),
+                          config->channels[i > 0 ? last - i + 1 : last], config->channels[last - i],
+                          (int)config->groups);
     }
     norm_declare(&vae->params, &half->norm_out, "decoder.conv_norm_out", config->channels[0]);
     conv_declare(&vae->params, &half->conv_out, "decoder.conv_out", config->channels[0],
@@ -103,8 +105,8 @@ void vae_free(Vae *vae) {
 static void half_recompute(VaeHalf *half, int levels, bool on) {
     for (int i = 0; i < levels; i++)
         for (int j = 0; j < half->levels[i].layers; j++) half->levels[i].resnets[j].recompute = on;
-    half->mid_resnets[0].recompute = half->mid_resnets[1].recompute = on;
-    half->mid_attention.recompute = on;
+    half->middle.resnets[0].recompute = half->middle.resnets[1].recompute = on;
+    half->middle.attention.recompute = on;
 }
 
 void vae_recompute(Vae *vae, bool on) {
@@ -114,10 +116,18 @@ void vae_recompute(Vae *vae, bool on) {
 
 // ---- forward: every step lets go of the one before ----------------------------------------------
 
-static Tensor *middle(VaeHalf *half, Tensor *h, Scope chain) {
-    h = scope_end(chain, resnet_forward(&half->mid_resnets[0], h, NONE));
-    h = scope_end(chain, attention_forward(&half->mid_attention, h));
-    return scope_end(chain, resnet_forward(&half->mid_resnets[1], h, NONE));
+Tensor *vae_level_forward(VaeLevel *level, Tensor *h, Scope chain) {
+    for (int j = 0; j < level->layers; j++)
+        h = scope_end(chain, resnet_forward(&level->resnets[j], h, NONE));
+    if (!h || !level->has_sampler) return h;
+    if (!level->up) return scope_end(chain, conv_down_shifted(&level->sampler, h));
+    return scope_end(chain, conv_up(&level->sampler, h, 2 * h->shape[1], 2 * h->shape[2]));
+}
+
+Tensor *vae_middle_forward(VaeMiddle *middle, Tensor *h, Scope chain) {
+    h = scope_end(chain, resnet_forward(&middle->resnets[0], h, NONE));
+    h = scope_end(chain, attention_forward(&middle->attention, h));
+    return scope_end(chain, resnet_forward(&middle->resnets[1], h, NONE));
 }
 
 static Tensor *head(const Vae *vae, const VaeHalf *half, Tensor *h) {
@@ -138,13 +148,8 @@ Tensor *vae_encode_moments(Vae *vae, Tensor *image) {
     VaeHalf *half = &vae->encoder;
     Scope chain = scope_begin();
     Tensor *h = conv_forward(&half->conv_in, image, NONE);
-    for (int i = 0; i < vae->config.levels; i++) {
-        VaeLevel *level = &half->levels[i];
-        for (int j = 0; j < level->layers; j++)
-            h = scope_end(chain, resnet_forward(&level->resnets[j], h, NONE));
-        if (level->has_sampler) h = scope_end(chain, conv_down_shifted(&level->sampler, h));
-    }
-    h = head(vae, half, middle(half, h, chain));
+    for (int i = 0; i < vae->config.levels; i++) h = vae_level_forward(&half->levels[i], h, chain);
+    h = head(vae, half, vae_middle_forward(&half->middle, h, chain));
     return scope_end(chain, linear_forward(&vae->quant, h, NONE));
 }
 
@@ -160,14 +165,8 @@ Tensor *vae_decode(Vae *vae, Tensor *latent) {
     Scope chain = scope_begin();
     Tensor *h = op_affine(latent, 1 / vae->config.scaling_factor, 0);
     h = conv_forward(&half->conv_in, linear_forward(&vae->post_quant, h, NONE), NONE);
-    h = middle(half, h, chain);
-    for (int i = 0; i < vae->config.levels; i++) {
-        VaeLevel *level = &half->levels[i];
-        for (int j = 0; j < level->layers; j++)
-            h = scope_end(chain, resnet_forward(&level->resnets[j], h, NONE));
-        if (h && level->has_sampler)
-            h = scope_end(chain, conv_up(&level->sampler, h, 2 * h->shape[1], 2 * h->shape[2]));
-    }
+    h = vae_middle_forward(&half->middle, h, chain);
+    for (int i = 0; i < vae->config.levels; i++) h = vae_level_forward(&half->levels[i], h, chain);
     return scope_end(chain, head(vae, half, h));
 }
 

@@ -5,6 +5,7 @@
 #ifndef NN_VAE_H
 #define NN_VAE_H
 
+#include "autograd/tape.h"
 #include "nn/blocks.h"
 
 enum { VAE_MAX_LEVELS = 6, VAE_MAX_LAYERS = 4 };
@@ -24,18 +25,33 @@ const VaeConfig *vae_config_named(const char *name);
 int vae_config_read(VaeConfig *config, const char *path);
 int vae_config_write(const VaeConfig *config, const char *path);
 
+// Residual blocks at one resolution, then, with a sampler, half of it or, if `up`, twice.
 typedef struct {
     ResnetBlock resnets[VAE_MAX_LAYERS + 1];
     Conv sampler;
     int layers;
-    bool has_sampler;
+    bool has_sampler, up;
 } VaeLevel;
+
+typedef struct {
+    ResnetBlock resnets[2];
+    AttentionBlock attention; // between them
+} VaeMiddle;
+
+// The parts alone; `name` begins the parameters' names. The level's layers, has_sampler and up are
+// set before. Forward: h [N,H,W,in] -> [N,H',W',out]; every step ends `chain`, which the caller
+// began before h was made, so that each lets go of the one before.
+void vae_level_declare(ParamSet *set, VaeLevel *level, const char *name, int64_t in, int64_t out,
+                       int groups);
+void vae_middle_declare(ParamSet *set, VaeMiddle *middle, const char *name, int64_t channels,
+                        int groups);
+Tensor *vae_level_forward(VaeLevel *level, Tensor *h, Scope chain);
+Tensor *vae_middle_forward(VaeMiddle *middle, Tensor *h, Scope chain);
 
 typedef struct {
     Conv conv_in, conv_out;
     VaeLevel levels[VAE_MAX_LEVELS];
-    ResnetBlock mid_resnets[2];
-    AttentionBlock mid_attention;
+    VaeMiddle middle;
     Norm norm_out;
 } VaeHalf;
 
