@@ -32,7 +32,7 @@ Tensor *op_attention(Tensor *q, Tensor *k, Tensor *v, Tensor *key_mask, int head
         return NULL;
     if (key_mask->needs_grad) return error_null("attention: key_mask can have no gradient");
     args.y = tape_result_like(q);
-    args.lse = tape_result(q->dtype, DIMS(N, heads, T));
+    args.lse = tape_result(front_precise(q), DIMS(N, heads, T));
     return RUN(attention, args);
 }
 

@@ -48,7 +48,7 @@ Tensor *op_conv2d(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual,
     int64_t shape[4];
     if (!front_inputs(OP_conv2d, &args) || !options_are_valid(&options)) return NULL;
     if (!front_ndim("conv2d", "x", x, 4) || !front_ndim("conv2d", "weight", weight, 4) ||
-        !front_dtype("conv2d", "weight", weight, x->dtype) || !sides_are_positive(x) ||
+        !front_dtype("conv2d", "weight", weight, front_precise(x)) || !sides_are_positive(x) ||
         !sides_are_positive(weight))
         return NULL;
     if (x->shape[3] != weight->shape[3])
@@ -56,7 +56,7 @@ Tensor *op_conv2d(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual,
                           (long long)x->shape[3], tensor_text(weight), (long long)weight->shape[3]);
     if (!result_shape(&args, shape)) return NULL;
     if (!is_none(bias) && (!front_vector("conv2d", "bias", bias, shape[3]) ||
-                           !front_dtype("conv2d", "bias", bias, x->dtype)))
+                           !front_dtype("conv2d", "bias", bias, front_precise(x))))
         return NULL;
     if (!is_none(residual) && (!front_shape("conv2d", "residual", residual, 4, shape) ||
                                !front_dtype("conv2d", "residual", residual, x->dtype)))

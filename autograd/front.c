@@ -2,6 +2,22 @@
 // Argument checks of op fronts. See front.h.
 #include "autograd/front.h"
 
+Dtype front_precise(const Tensor *x) {
+    return x->dtype == BF16 ? F32 : x->dtype;
+}
+
+// Weight and bias of a layer: inputs 1 and 2, F32 beside a BF16 x.
+static bool is_parameter(OpKind kind, int input) {
+    bool layer =
+        kind == OP_conv2d || kind == OP_linear || kind == OP_group_norm || kind == OP_layer_norm;
+    return layer && (input == 1 || input == 2);
+}
+
+static bool types_agree(OpKind kind, int input, const Tensor *first, const Tensor *tensor) {
+    Dtype expected = is_parameter(kind, input) ? front_precise(first) : first->dtype;
+    return tensor->dtype == expected;
+}
+
 bool front_inputs(OpKind kind, const void *args) {
     Tensor *const *inputs = args;
     const Tensor *first = NULL;
@@ -21,12 +37,12 @@ bool front_inputs(OpKind kind, const void *args) {
             return false;
         }
         if (!tensor_is_float(tensor)) continue;
-        if (first && first->dtype != tensor->dtype) {
+        if (first && !types_agree(kind, i, first, tensor)) {
             error_null("%s: inputs are of different types, %s and %s", op_name(kind),
                        tensor_text(first), tensor_text(tensor));
             return false;
         }
-        first = tensor;
+        if (!first) first = tensor;
     }
     return true;
 }

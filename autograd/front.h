@@ -8,7 +8,8 @@
 
 // Whether all inputs are present (not NULL), the first is float, float inputs agree in type, and
 // none has lost its memory. Sets an error that begins with `op` otherwise; stays silent about NULL,
-// whose error is already set. Every op's inputs begin its args struct.
+// whose error is already set. Every op's inputs begin its args struct. Beside a BF16 x the weight
+// and bias of conv2d, linear and the norms must be F32.
 bool front_inputs(OpKind kind, const void *args);
 
 // Fails unless `tensor` has `ndim` sides. `what` names the argument in the message.
@@ -19,6 +20,8 @@ bool front_vector(const char *op, const char *what, const Tensor *tensor, int64_
 // Fails unless the shape is the given one.
 bool front_shape(const char *op, const char *what, const Tensor *tensor, int ndim,
                  const int64_t *shape);
+// Type of parameters and statistics (mean, rstd, log-sum-exp) beside x: F32 where x is BF16.
+Dtype front_precise(const Tensor *x);
 // Fails unless the type is `dtype`.
 bool front_dtype(const char *op, const char *what, const Tensor *tensor, Dtype dtype);
 

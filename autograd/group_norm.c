@@ -17,8 +17,8 @@ Tensor *op_group_norm(Tensor *x, Tensor *weight, Tensor *bias, int groups, doubl
                           tensor_text(x));
     if (!(eps > 0)) return error_null("group_norm: eps is %g, must be above 0", eps);
     args.y = tape_result_like(x);
-    args.mean = tape_result(x->dtype, DIMS(x->shape[0], groups));
-    args.rstd = tape_result(x->dtype, DIMS(x->shape[0], groups));
+    args.mean = tape_result(front_precise(x), DIMS(x->shape[0], groups));
+    args.rstd = tape_result(front_precise(x), DIMS(x->shape[0], groups));
     return RUN(group_norm, args);
 }
 

@@ -13,8 +13,8 @@ Tensor *op_layer_norm(Tensor *x, Tensor *weight, Tensor *bias, double eps) {
         return NULL;
     if (!(eps > 0)) return error_null("layer_norm: eps is %g, must be above 0", eps);
     args.y = tape_result_like(x);
-    args.mean = tape_result(x->dtype, DIMS(rows));
-    args.rstd = tape_result(x->dtype, DIMS(rows));
+    args.mean = tape_result(front_precise(x), DIMS(rows));
+    args.rstd = tape_result(front_precise(x), DIMS(rows));
     return RUN(layer_norm, args);
 }
 

@@ -8,7 +8,7 @@ Tensor *op_linear(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual) {
     linear_args args = {.x = x, .weight = weight, .bias = bias, .residual = residual};
     if (!front_inputs(OP_linear, &args)) return NULL;
     if (!front_ndim("linear", "weight", weight, 2) ||
-        !front_dtype("linear", "weight", weight, x->dtype))
+        !front_dtype("linear", "weight", weight, front_precise(x)))
         return NULL;
     if (x->ndim < 1 || tensor_side(x, -1) != weight->shape[1])
         return error_null("linear: the last side of x %s is not the last side of weight %s",
@@ -19,7 +19,7 @@ Tensor *op_linear(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual) {
     memcpy(shape, x->shape, sizeof shape);
     shape[x->ndim - 1] = weight->shape[0];
     if (!is_none(bias) && (!front_vector("linear", "bias", bias, weight->shape[0]) ||
-                           !front_dtype("linear", "bias", bias, x->dtype)))
+                           !front_dtype("linear", "bias", bias, front_precise(x))))
         return NULL;
     if (!is_none(residual) && (!front_shape("linear", "residual", residual, x->ndim, shape) ||
                                !front_dtype("linear", "residual", residual, x->dtype)))

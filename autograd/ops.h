@@ -12,8 +12,10 @@
 // mathematics and is checked once. NONE leaves an optional input out. Only output 0 can carry a
 // gradient; further outputs are what backward reads again.
 //
-// Float inputs of one op share one type, F32 or F64. Shapes: letters as in tensor.h; "..." stands
-// for any leading dimensions.
+// Float inputs of one op share one type, F32, F64 or, on devices that compute in it, BF16: then
+// parameters (weight, bias) are F32, as are their gradients and the norms' statistics, and products
+// are taken in BF16 and added in F32. minmax and the losses are in F32 or F64. Shapes: letters as
+// in tensor.h; "..." stands for any leading dimensions.
 #ifndef AUTOGRAD_OPS_H
 #define AUTOGRAD_OPS_H
 

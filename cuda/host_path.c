@@ -68,9 +68,26 @@ typedef struct {
     int inputs, count;
 } Detour;
 
+// The same tensor may be given twice: its copy is then shared. Returns the first field that names
+// it.
+static int first_field(const Detour *detour, int field) {
+    int first = 0;
+    while (detour->fields[first] != detour->fields[field]) first++;
+    return first;
+}
+
 static void finish(Detour *detour) {
-    for (int i = 0; detour->copies && i < detour->count; i++) tensor_free(detour->copies[i]);
+    for (int i = 0; detour->copies && i < detour->count; i++)
+        if (first_field(detour, i) == i) tensor_free(detour->copies[i]);
     free(detour->args);
+}
+
+// Copies one field's tensor unless an earlier field has; `filled`: with its values.
+static int copy_field(Detour *detour, int field, bool filled) {
+    int first = first_field(detour, field);
+    if (first == field) detour->copies[field] = mirror(detour->fields[field], filled);
+    detour->copies[field] = detour->copies[first];
+    return detour->copies[field] ? 0 : -1;
 }
 
 static int begin(Detour *detour, OpKind kind, const void *args) {
@@ -90,8 +107,7 @@ static int begin(Detour *detour, OpKind kind, const void *args) {
 static int forward(Detour *detour) {
     for (int i = 0; i < detour->count; i++) {
         if (detour->fields[i] == NONE) continue;
-        detour->copies[i] = mirror(detour->fields[i], i < detour->inputs);
-        if (!detour->copies[i]) return -1;
+        if (copy_field(detour, i, i < detour->inputs) != 0) return -1;
     }
     if (backend_forward(host, detour->kind, detour->args) != 0) return -1;
     for (int i = detour->inputs; i < detour->count; i++)
@@ -104,10 +120,9 @@ static int backward(Detour *detour) {
     for (int i = 0; i < detour->count; i++) {
         const Tensor *tensor = detour->fields[i];
         if (tensor == NONE) continue;
-        detour->copies[i] = mirror(tensor, tensor->data != NULL);
-        if (!detour->copies[i]) return -1;
+        if (copy_field(detour, i, tensor->data != NULL) != 0) return -1;
         bool is_output = i == detour->inputs, wanted = i < detour->inputs && tensor->needs_grad;
-        if ((is_output || wanted) &&
+        if ((is_output || wanted) && !detour->copies[i]->grad &&
             mirror_gradient(detour->copies[i], tensor, is_output || tensor->has_grad) != 0)
             return -1;
     }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "cpu/cpu.h"
+#include "cuda/cuda.h"
 
 #include <float.h>
 #include <math.h>
@@ -25,10 +26,34 @@ typedef struct {
     FILE *out;
     CaseCounts counts;
     const char *op;
+    const Backend *device;         // check_device only
     double peak_gflops, peak_gbps; // bench only
 } Session;
 
 // ---- leaves -------------------------------------------------------------------------------------
+
+// Whether the op's inputs 1 and 2 are parameters.
+static bool is_layer(const char *op) {
+    return strcmp(op, "conv2d") == 0 || strcmp(op, "linear") == 0 ||
+           strcmp(op, "group_norm") == 0 || strcmp(op, "layer_norm") == 0;
+}
+
+static Dtype leaf_type(const CaseRun *run, Dtype wanted) {
+    bool parameter = run->layer && (run->count == 1 || run->count == 2);
+    return wanted == BF16 && parameter ? F32 : wanted;
+}
+
+// Writes values as the run's type holds them.
+static int write_values(const CaseRun *run, Tensor *leaf, const double *values) {
+    size_t count = (size_t)tensor_numel(leaf);
+    if (!run->rounded || !tensor_is_float(leaf)) return tensor_write_double(leaf, values);
+    double *rounded = malloc((count + 1) * sizeof *rounded);
+    for (size_t i = 0; rounded && i < count; i++)
+        rounded[i] = (double)bf16_to_float(float_to_bf16((float)values[i]));
+    int result = rounded ? tensor_write_double(leaf, rounded) : -1;
+    free(rounded);
+    return result;
+}
 
 static void add_leaf(CaseRun *run, Tensor *leaf) {
     if (!leaf || run->count == CASE_MAX_INPUTS) {
@@ -40,18 +65,18 @@ static void add_leaf(CaseRun *run, Tensor *leaf) {
 }
 
 void case_values(CaseRun *run, const double *values, int ndim, const int64_t *shape) {
-    Tensor *leaf = tensor_new(run->real, ndim, shape);
-    if (leaf && tensor_write_double(leaf, values) == 0) leaf->needs_grad = true;
+    Tensor *leaf = tensor_new(leaf_type(run, run->real), ndim, shape);
+    if (leaf && write_values(run, leaf, values) == 0) leaf->needs_grad = true;
     add_leaf(run, leaf);
 }
 
 void case_input(CaseRun *run, double low, double high, int ndim, const int64_t *shape) {
-    Tensor *leaf = tensor_new(run->real, ndim, shape);
+    Tensor *leaf = tensor_new(leaf_type(run, run->real), ndim, shape);
     int64_t count = leaf ? tensor_numel(leaf) : 0;
     double *values = malloc(((size_t)count + 1) * sizeof *values);
     for (int64_t i = 0; values && i < count; i++)
         values[i] = (double)(float)rng_range(&run->rng, low, high);
-    if (leaf && values && tensor_write_double(leaf, values) == 0) leaf->needs_grad = true;
+    if (leaf && values && write_values(run, leaf, values) == 0) leaf->needs_grad = true;
     free(values);
     add_leaf(run, leaf);
 }
@@ -59,7 +84,7 @@ void case_input(CaseRun *run, double low, double high, int ndim, const int64_t *
 void case_constant(CaseRun *run, Dtype dtype, const double *values, int ndim,
                    const int64_t *shape) {
     Tensor *leaf = tensor_new(dtype, ndim, shape);
-    if (leaf && tensor_write_double(leaf, values) != 0) run->failed = true;
+    if (leaf && write_values(run, leaf, values) != 0) run->failed = true;
     add_leaf(run, leaf);
 }
 
@@ -74,9 +99,21 @@ Tensor *case_leaf(Dtype dtype, const double *values, int ndim, const int64_t *sh
     return leaf;
 }
 
-static bool start(CaseRun *run, const OpVariant *variant, const Backend *backend, Dtype real) {
-    backend_use(backend);
-    *run = (CaseRun){.p = variant->p, .real = real, .rng = rng_stream(7, variant->name, 0, 0)};
+// How a variant is run.
+typedef struct {
+    const Backend *backend;
+    Dtype real;
+    bool composed;       // by its definition in plain ops
+    bool layer, rounded; // see CaseRun
+} RunAs;
+
+static bool start(CaseRun *run, const OpVariant *variant, const RunAs *as) {
+    backend_use(as->backend);
+    *run = (CaseRun){.p = variant->p,
+                     .real = as->real,
+                     .layer = as->layer,
+                     .rounded = as->rounded,
+                     .rng = rng_stream(7, variant->name, 0, 0)};
     variant->inputs(run);
     return !run->failed;
 }
@@ -133,13 +170,13 @@ static double rms(const double *x, int64_t count) {
 }
 
 // The cotangent of a result: fixed numbers in [-1, 1), exact in float.
-static Tensor *cotangent(const Tensor *like) {
+static Tensor *cotangent(const CaseRun *run, const Tensor *like) {
     Tensor *tensor = tensor_new(like->dtype, like->ndim, like->shape);
     int64_t count = tensor_numel(like);
     double *values = malloc(((size_t)count + 1) * sizeof *values);
     Rng rng = rng_stream(11, "cotangent", 0, 0);
     for (int64_t i = 0; values && i < count; i++) values[i] = (double)(float)rng_range(&rng, -1, 1);
-    if (tensor && values) tensor_write_double(tensor, values);
+    if (tensor && values) write_values(run, tensor, values);
     free(values);
     return tensor;
 }
@@ -156,20 +193,19 @@ static void outcome_free(Outcome *outcome) {
     for (int i = 0; i < outcome->count; i++) free(outcome->gradients[i]);
 }
 
-static int outcome_of(const OpVariant *variant, const Backend *backend, Dtype real, bool composed,
-                      Outcome *outcome) {
+static int outcome_of(const OpVariant *variant, const RunAs *as, Outcome *outcome) {
     CaseRun run;
     *outcome = (Outcome){0};
-    int result = start(&run, variant, backend, real) ? 0 : -1;
+    int result = start(&run, variant, as) ? 0 : -1;
     tape_record(true);
     Tensor *y = NULL;
-    if (result == 0) y = tape_keep(composed ? variant->composed(&run) : variant->forward(&run));
+    if (result == 0) y = tape_keep(as->composed ? variant->composed(&run) : variant->forward(&run));
     result = y ? 0 : -1;
     if (y) {
         outcome->value = read_all(y);
         outcome->size = tensor_numel(y);
     }
-    Tensor *dy = y ? cotangent(y) : NULL;
+    Tensor *dy = y ? cotangent(&run, y) : NULL;
     if (y && y->needs_grad) result = tape_backward_from(y, dy);
     tensor_free(dy);
     outcome->count = run.count;
@@ -230,20 +266,20 @@ static double gradient_error(const OpVariant *variant, CaseRun *run, int input,
 static void check_gradient(Session *session, const OpVariant *variant) {
     Outcome outcome;
     CaseRun run;
+    const RunAs as = {.backend = cpu_reference_backend(), .real = F64};
     if (variant->no_grad_check) {
         session->counts.skipped++;
         fprintf(session->json ? stderr : session->out, "skip %-16s grad      %s: %s\n", session->op,
                 variant->name, variant->no_grad_check);
         return;
     }
-    if (outcome_of(variant, cpu_reference_backend(), F64, false, &outcome) != 0 ||
-        !start(&run, variant, cpu_reference_backend(), F64)) {
+    if (outcome_of(variant, &as, &outcome) != 0 || !start(&run, variant, &as)) {
         report_error(session, "grad", variant->name);
         outcome_free(&outcome);
         return;
     }
     double worst = 0, *weights = NULL;
-    Tensor *y = variant->forward(&run), *dy = y ? cotangent(y) : NULL;
+    Tensor *y = variant->forward(&run), *dy = y ? cotangent(&run, y) : NULL;
     if (dy) weights = read_all(dy);
     tensor_free(dy);
     tape_reset();
@@ -282,7 +318,8 @@ static double worst_difference(const Outcome *got, const Outcome *expected) {
 
 static void check_compare(Session *session, const OpVariant *variant) {
     Outcome expected, got;
-    if (outcome_of(variant, cpu_reference_backend(), F64, false, &expected) != 0) {
+    RunAs as = {.backend = cpu_reference_backend(), .real = F64};
+    if (outcome_of(variant, &as, &expected) != 0) {
         report_error(session, "compare", variant->name);
         outcome_free(&expected);
         return;
@@ -293,7 +330,8 @@ static void check_compare(Session *session, const OpVariant *variant) {
     for (int b = variant->bench ? 1 : 0; b < 2; b++) {
         cpu_damaged_blocks();
         cpu_poison_memory(true);
-        int result = outcome_of(variant, backends[b], F32, false, &got);
+        as = (RunAs){.backend = backends[b], .real = F32};
+        int result = outcome_of(variant, &as, &got);
         cpu_poison_memory(false);
         int64_t damaged = cpu_damaged_blocks();
         const char *mode = b == 0 ? "reference" : "fast";
@@ -308,11 +346,55 @@ static void check_compare(Session *session, const OpVariant *variant) {
     outcome_free(&expected);
 }
 
+// ---- another device -----------------------------------------------------------------------------
+
+// Ops that only exist in F32: losses and what comes before them, and tables of parameters.
+static bool has_bf16(const char *op) {
+    static const char *const precise[] = {"minmax", "pointwise_loss", "coloring_loss", "embedding"};
+    for (int i = 0; i < CASE_COUNT(precise); i++)
+        if (strcmp(op, precise[i]) == 0) return false;
+    return true;
+}
+
+static void check_on_device(Session *session, const OpVariant *variant, Dtype real) {
+    Outcome expected, got;
+    RunAs as = {.backend = cpu_reference_backend(),
+                .real = F64,
+                .rounded = real == BF16,
+                .layer = is_layer(session->op)};
+    int result = outcome_of(variant, &as, &expected);
+    as.backend = session->device;
+    as.real = real;
+    cuda_poison_memory(true);
+    if (outcome_of(variant, &as, &got) != 0) result = -1;
+    cuda_poison_memory(false);
+    double terms = variant->terms ? variant->terms(variant->p) : 1;
+    double limit = real == BF16 ? 8 * 0x1p-7 : 8 * (double)FLT_EPSILON * sqrt(terms);
+    const char *mode = real == BF16 ? "bf16" : "f32";
+    double error = result == 0 ? worst_difference(&got, &expected) : NAN;
+    if (result != 0)
+        report_error(session, mode, variant->name);
+    else
+        report(session, mode, variant->name, error <= limit, error, limit, "");
+    outcome_free(&expected);
+    outcome_free(&got);
+}
+
+static void check_device(Session *session, const OpCase *op) {
+    session->op = op->op;
+    for (int i = 0; i < op->variant_count; i++) {
+        if (op->variants[i].bench) continue;
+        check_on_device(session, &op->variants[i], F32);
+        if (has_bf16(op->op)) check_on_device(session, &op->variants[i], BF16);
+    }
+}
+
 static void check_composed(Session *session, const OpVariant *variant) {
     Outcome expected, got;
-    const Backend *backend = cpu_reference_backend();
-    int result = outcome_of(variant, backend, F64, true, &expected);
-    if (outcome_of(variant, backend, F64, false, &got) != 0) result = -1;
+    RunAs as = {.backend = cpu_reference_backend(), .real = F64, .composed = true};
+    int result = outcome_of(variant, &as, &expected);
+    as.composed = false;
+    if (outcome_of(variant, &as, &got) != 0) result = -1;
     if (result != 0)
         report_error(session, "composed", variant->name);
     else {
@@ -399,9 +481,8 @@ static bool is_known(const char *only) {
     return found;
 }
 
-static int check_all(const char *only, bool json, FILE *out, CaseCounts *counts,
+static int check_all(Session session, const char *only, CaseCounts *counts,
                      void (*check)(Session *session, const OpCase *op)) {
-    Session session = {.json = json, .out = out};
     if (!is_known(only)) return -1;
     for (int i = 0; i < CASE_COUNT(cases); i++)
         if (is_wanted(cases[i], only)) check(&session, cases[i]);
@@ -410,11 +491,17 @@ static int check_all(const char *only, bool json, FILE *out, CaseCounts *counts,
 }
 
 int op_cases_check(const char *only, bool json, FILE *out, CaseCounts *counts) {
-    return check_all(only, json, out, counts, check_case);
+    return check_all((Session){.json = json, .out = out}, only, counts, check_case);
 }
 
 int op_cases_check_large(const char *only, bool json, FILE *out, CaseCounts *counts) {
-    return check_all(only, json, out, counts, check_large);
+    return check_all((Session){.json = json, .out = out}, only, counts, check_large);
+}
+
+int op_cases_check_device(const Backend *device, const char *only, bool json, FILE *out,
+                          CaseCounts *counts) {
+    Session session = {.json = json, .out = out, .device = device};
+    return check_all(session, only, counts, check_device);
 }
 
 // ---- bench --------------------------------------------------------------------------------------
@@ -430,7 +517,8 @@ static double tensors_bytes(Tensor *const *tensors, int count, const Tensor *mor
 static int time_variant(const OpVariant *variant, double seconds[2], double *bytes) {
     CaseRun run;
     seconds[0] = seconds[1] = INFINITY;
-    if (!start(&run, variant, cpu_backend(), F32)) return -1;
+    const RunAs as = {.backend = cpu_backend(), .real = F32};
+    if (!start(&run, variant, &as)) return -1;
     double begin = clock_seconds();
     for (int round = 0; round < 3 || (round < 50 && clock_seconds() - begin < 0.6); round++) {
         tape_record(true);
@@ -439,7 +527,7 @@ static int time_variant(const OpVariant *variant, double seconds[2], double *byt
         double t1 = clock_seconds();
         if (!y) break;
         *bytes = tensors_bytes(run.inputs, run.count, y);
-        Tensor *dy = cotangent(y);
+        Tensor *dy = cotangent(&run, y);
         double t2 = clock_seconds();
         if (y->needs_grad && tape_backward_from(y, dy) != 0) break;
         double t3 = clock_seconds();

@@ -6,6 +6,7 @@
 //             for every input; || numeric - analytic || / || analytic || <= 1e-6
 //   compare   each variant in F32, fast and reference kernels, forward and gradients, against F64;
 //             memory is poisoned and guarded; limit 8 eps sqrt(terms) times the RMS of the expected
+//   device    the same on another back end, in F32 and BF16 (op_cases_check_device)
 //   composed  where a variant has a definition in plain ops: the same value and gradients, F64
 //   known     vectors with known answers
 //   reject    bad arguments give NULL and a message that contains the given words
@@ -16,6 +17,7 @@
 #ifndef TESTS_OP_CASES_H
 #define TESTS_OP_CASES_H
 
+#include "autograd/backend.h"
 #include "autograd/rng.h"
 #include "autograd/tape.h"
 
@@ -27,6 +29,8 @@ enum { CASE_MAX_INPUTS = 6, CASE_PARAMETERS = 12 };
 typedef struct {
     const int64_t *p; // the variant's parameters
     Dtype real;       // type of float leaves
+    bool layer;       // beside BF16, inputs 1 and 2 (weight, bias) are F32
+    bool rounded;     // values are rounded to BF16
     Rng rng;
     Tensor *inputs[CASE_MAX_INPUTS]; // owned by the driver
     int count;
@@ -97,6 +101,11 @@ typedef struct {
     int passed, failed, skipped;
 } CaseCounts;
 int op_cases_check(const char *only, bool json, FILE *out, CaseCounts *counts);
+
+// Each variant on `device`, forward and gradients, in F32 and where the op has it BF16, against F64
+// on the reference kernels; limit as above with the type's eps. Memory is filled with NaN patterns.
+int op_cases_check_device(const Backend *device, const char *only, bool json, FILE *out,
+                          CaseCounts *counts);
 
 // The same for the bench variants: the fast back end in F32 against the reference in F64, at full
 // size. Takes minutes.
