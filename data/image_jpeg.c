@@ -13,7 +13,7 @@ bool is_jpeg(const uint8_t *bytes, size_t size) {
 
 static int decode(tjhandle decoder, const char *path, const uint8_t *bytes, size_t size,
                   Image *image) {
-    int width, height, subsampling, colourspace;
+    int width = 0, height = 0, subsampling, colourspace = -1;
     if (tjDecompressHeader3(decoder, bytes, size, &width, &height, &subsampling, &colourspace))
         return error_int("%s: damaged JPEG header: %s", path, tjGetErrorStr2(decoder));
     if (colourspace == TJCS_CMYK || colourspace == TJCS_YCCK)
