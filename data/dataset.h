@@ -35,6 +35,9 @@ typedef struct {
 // Takes zeroed samples too, and those of which making failed half-way.
 void sample_free(Sample *sample);
 
+// How many of the instances are objects, not crowds.
+int sample_objects(const Sample *sample);
+
 // Writes 1 where instance `index` (0-based) of the sample is, else 0. mask [H, W].
 void sample_mask(const Sample *sample, int index, uint8_t *mask);
 
@@ -75,12 +78,16 @@ typedef struct {
 // A row here, and a file data/<name>.c that defines `const DatasetType dataset_<name>`.
 #define DATASET_LIST(SET) \
     SET(hypersim)         \
+    SET(vkitti2)          \
     SET(coco)             \
     SET(folder)           \
     SET(scenes)
 
 #define DATASET_TYPE_DECLARATION(name) extern const DatasetType dataset_##name;
 DATASET_LIST(DATASET_TYPE_DECLARATION)
+
+// The types in the list's order; NULL beyond its end.
+const DatasetType *dataset_type_at(int number);
 
 // Opens a set by the name of its type; an unknown name is an error that lists the known ones.
 Dataset *dataset_open(const char *type, const DatasetOptions *options);

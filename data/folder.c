@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "data/pairs.h"
 #include "data/reader.h"
 
 #include <stdio.h>
@@ -136,18 +137,6 @@ static int64_t folder_count(void *opened) {
     return (int64_t)((const Folder *)opened)->count;
 }
 
-static int take_ignored(Sample *sample) {
-    const size_t count = (size_t)sample->labels.width * (size_t)sample->labels.height;
-    sample->ignore = array_new(count, 1);
-    if (!sample->ignore) return -1;
-    for (size_t i = 0; i < count; i++) {
-        if (sample->labels.ids[i] != 255) continue;
-        sample->ignore[i] = 1;
-        sample->labels.ids[i] = 0;
-    }
-    return 0;
-}
-
 static int folder_read(void *opened, int64_t index, Sample *sample) {
     const Folder *set = opened;
     const char *name = set->names[index];
@@ -158,7 +147,7 @@ static int folder_read(void *opened, int64_t index, Sample *sample) {
     if (status == 0) status = image_read(image_path, &sample->image);
     if (status == 0) status = label_png_read(label_path, &sample->labels);
     if (status == 0) status = check_sizes_agree(sample, image_path, label_path);
-    if (status == 0 && set->ignore255) status = take_ignored(sample);
+    if (status == 0 && set->ignore255) status = sample_ignore_255(sample);
     if (status == 0) status = sample_number_instances(sample);
     free(image_path);
     free(label_path);

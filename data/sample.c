@@ -24,6 +24,12 @@ void sample_free(Sample *sample) {
     *sample = (Sample){0};
 }
 
+int sample_objects(const Sample *sample) {
+    int objects = 0;
+    for (int i = 0; i < sample->instance_count; i++) objects += !sample->instances[i].crowd;
+    return objects;
+}
+
 void sample_mask(const Sample *sample, int index, uint8_t *mask) {
     const size_t count = pixel_count(sample);
     const uint8_t *own = sample->instances[index].mask;

@@ -2,10 +2,9 @@
 // Hypersim: the real frame, and trees the tests make with every kind of fault.
 #include "data/dataset.h"
 #include "data/hdf5.h"
-#include "tests/sample_data.h"
+#include "tests/make_files.h"
 
 #include <hdf5.h>
-#include <turbojpeg.h>
 
 enum { W = 6, H = 4 };
 
@@ -88,19 +87,6 @@ Test(hypersim, subset_chooses_the_preview) {
     cr_expect_neq(sums[1], sums[2]);
 }
 
-static void make_jpeg(const char *path, int width, int height) {
-    uint8_t *pixels = calloc((size_t)(width * height), 3), *bytes = NULL;
-    unsigned long size = 0;
-    tjhandle encoder = tjInitCompress();
-    cr_assert_eq(
-        tjCompress2(encoder, pixels, width, 0, height, TJPF_RGB, &bytes, &size, TJSAMP_444, 90, 0),
-        0);
-    tjDestroy(encoder);
-    write_bytes(path, bytes, size);
-    tjFree(bytes);
-    free(pixels);
-}
-
 static void make_array(const char *path, int width, int height, const int16_t *values) {
     const hsize_t shape[2] = {(hsize_t)height, (hsize_t)width};
     const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
@@ -133,7 +119,7 @@ static const int16_t usual_ids[W * H] = {-1, -1, 7, 7, 900, 900, -1, -1, 7, 7, 9
 static void add_frame(const Tree *tree, int number, const int16_t *ids) {
     char name[64];
     snprintf(name, sizeof name, "frame.%04d.color.jpg", number);
-    make_jpeg(in_folder(tree->previews.text, name).text, W, H);
+    make_jpeg(in_folder(tree->previews.text, name).text, W, H, 0);
     snprintf(name, sizeof name, "frame.%04d.semantic_instance.hdf5", number);
     if (ids) make_array(in_folder(tree->arrays.text, name).text, W, H, ids);
 }
