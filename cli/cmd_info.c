@@ -9,24 +9,23 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cpu/cpu.h"
-#include "data/dataset.h"
+#include "data/index.h"
 #include "eval/predict_settings.h"
 #include "nn/controlnet.h"
 #include "nn/safetensors.h"
 #include "nn/unet.h"
 #include "nn/vae.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
 static const char help[] =
-    "usage: p2s info MODEL-DIR|DATASET-DIR|FILE.safetensors|machine\n\n"
+    "usage: p2s info MODEL-DIR|DATASET-DIR|FILE.safetensors|data|machine\n\n"
     "Says what the networks of a model folder are, what a data set holds (the index of\n"
-    "`p2s prepare` where there is one), which tensors a weight file holds, or what this machine\n"
-    "reaches.\n\n"
+    "`p2s prepare` where there is one), which tensors a weight file holds, which types of data\n"
+    "sets there are and what their options mean, or what this machine reaches.\n\n"
     "  p2s info runs/gen2seg/checkpoints/latest\n"
     "  p2s info machine\n";
 
@@ -139,38 +138,86 @@ static int info_model(const char *folder) {
 
 // ---- data sets ----------------------------------------------------------------------------------
 
+enum { MOST_REASONS = 8 };
+
+// The reasons for which samples were dropped, each with its number; what does not fit in one sum.
+static void say_dropped(const Index *index) {
+    const char *reasons[MOST_REASONS];
+    int64_t counts[MOST_REASONS] = {0}, others = 0;
+    int known = 0;
+    for (int64_t i = 0; i < index->count; i++) {
+        const char *reason = index->entries[i].dropped;
+        int at = 0;
+        if (!reason) continue;
+        while (at < known && strcmp(reasons[at], reason) != 0) at++;
+        if (at == known && known < MOST_REASONS) reasons[known++] = reason;
+        if (at < known)
+            counts[at]++;
+        else
+            others++;
+    }
+    for (int i = 0; i < known; i++) printf("dropped %-9lld %s\n", (long long)counts[i], reasons[i]);
+    if (others) printf("dropped %-9lld for other reasons\n", (long long)others);
+}
+
 static int info_index(const char *path) {
-    json_error_t problem;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
-    if (!root) return error_int("%s:%d: %s", path, problem.line, problem.text);
-    const char *type = json_string_value(json_object_get(root, "type"));
-    const char *text = json_string_value(json_object_get(root, "description"));
-    static const char *const counts[] = {"count", "read", "damaged", "without_instances",
-                                         "instances"};
-    printf("%s, indexed in %s\n", type ? type : "a set of unknown type", path);
-    if (text) printf("%s\n", text);
-    for (size_t i = 0; i < ARGUMENTS_COUNT(counts); i++)
-        printf("%-18s %lld\n", counts[i],
-               (long long)json_integer_value(json_object_get(root, counts[i])));
-    json_decref(root);
+    Index *index = index_read(path);
+    if (!index) return -1;
+    int64_t kept = 0, instances = 0;
+    for (int64_t i = 0; i < index->count; i++) {
+        const IndexEntry *entry = &index->entries[i];
+        kept += !entry->dropped;
+        if (!entry->dropped) instances += entry->instances - entry->crowds;
+    }
+    printf("%s, indexed in %s\n%s\nsamples %-9lld kept %lld, with %lld instances\n", index->type,
+           path, index->description, (long long)index->count, (long long)kept,
+           (long long)instances);
+    say_dropped(index);
+    index_free(index);
+    return 0;
+}
+
+// Shows every index in the folder. Returns their number, -1 on failure.
+static int info_indices(const char *folder) {
+    size_t count;
+    char **names = folder_list(folder, &count);
+    if (!names) return -1;
+    int shown = 0;
+    for (size_t i = 0; shown >= 0 && i < count; i++) {
+        const bool named =
+            strcmp(names[i], "index.json") == 0 ||
+            (text_starts_with(names[i], "index-") && text_ends_with(names[i], ".json"));
+        if (!named) continue;
+        char *path = path_join(folder, names[i]);
+        shown = path && info_index(path) == 0 ? shown + 1 : -1;
+        free(path);
+    }
+    folder_list_free(names, count);
+    return shown;
+}
+
+static int info_types(void) {
+    const DatasetType *type;
+    for (int i = 0; (type = dataset_type_at(i)); i++) printf("%-10s %s\n", type->name, type->help);
     return 0;
 }
 
 // Tries what a folder could be.
 static int info_dataset(const char *path) {
-    static const char *const types[] = {"hypersim", "coco", "folder"};
     Text reasons = {0};
-    for (size_t i = 0; i < ARGUMENTS_COUNT(types); i++) {
+    const DatasetType *type;
+    for (int i = 0; (type = dataset_type_at(i)); i++) {
         const DatasetOptions options = {.path = path};
-        Dataset *set = dataset_open(types[i], &options);
+        if (strcmp(type->name, "scenes") == 0) continue;
+        Dataset *set = dataset_open(type->name, &options);
         if (set) {
-            printf("%s, %lld samples\n%s\n", types[i], (long long)dataset_count(set),
+            printf("%s, %lld samples\n%s\n", type->name, (long long)dataset_count(set),
                    dataset_describe(set));
             dataset_close(set);
             text_free(&reasons);
             return 0;
         }
-        text_add(&reasons, "\n  as %s: %s", types[i], error_take());
+        text_add(&reasons, "\n  as %s: %s", type->name, error_take());
     }
     error_int("%s is no model folder and no data set%s", path, text_string(&reasons));
     text_free(&reasons);
@@ -196,15 +243,12 @@ static int info_machine(void) {
 
 static int info(const char *what) {
     if (strcmp(what, "machine") == 0) return info_machine();
+    if (strcmp(what, "data") == 0) return info_types();
     if (text_ends_with(what, ".safetensors")) return info_weights(what);
     if (!file_exists(what) && !folder_exists(what)) return error_int("%s does not exist", what);
     if (has(what, "unet/config.json") || has(what, "vae/config.json")) return info_model(what);
-    if (has(what, "index.json")) {
-        char *path = path_join(what, "index.json");
-        const int result = path ? info_index(path) : -1;
-        free(path);
-        return result;
-    }
+    const int indices = folder_exists(what) ? info_indices(what) : 0;
+    if (indices) return indices < 0 ? -1 : 0;
     return info_dataset(what);
 }
 
@@ -214,6 +258,7 @@ int cmd_info(int argc, char **argv) {
     const Arguments known = {.help = help, .words = &words, .max_words = 1};
     if (!arguments_read(&known, argc, argv, &code)) return code;
     if (words.count == 0)
-        return arguments_wrong("info", "expected a folder, a file or the word machine");
+        return arguments_wrong("info",
+                               "expected a folder, a file or one of the words data and machine");
     return info(words.items[0]) == 0 ? EXIT_OK : command_failed();
 }

@@ -9,175 +9,164 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/progress.h"
-#include "base/text.h"
 #include "base/threads.h"
+#include "data/clean.h"
 #include "data/export.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
+#define NAME(name) " " #name
 static const char help[] =
-    "usage: p2s prepare hypersim|coco|folder PATH [--split S] [--subset S] [--out FILE]\n"
+    "usage: p2s prepare TYPE PATH [--split S] [--subset S] [--out FILE] [--drop FILE]\n"
     "       p2s prepare scenes DIR [--split S] [--seed N] [--size PIXELS] [--count N]\n\n"
-    "Reads every sample of a set once and writes an index (JSON): names, sizes, instance counts,\n"
-    "checksums of pixels and labels, and what was dropped and why. Each damaged sample is named;\n"
-    "exit code 1 when there was one. The built-in scenes are written to DIR as files instead:\n"
-    "images/, labels/, annotations/instances.json.\n\n"
+    "Reads every sample of a set once and writes an index (JSON) that training opens: names, "
+    "sizes,\n"
+    "instance counts, checksums of pixels and labels, and what was dropped and why: samples that\n"
+    "are damaged, that have no instance, that --drop lists, or, in hypersim, that lie in a scene\n"
+    "with fewer objects than --min-objects. Each damaged sample is named; exit code 1 when there\n"
+    "was one. The built-in scenes are written to DIR as files instead: images/, labels/,\n"
+    "annotations/instances.json.\n\n"
     "  --split S, --subset S   as the set names them; an unknown one is refused with the known\n"
-    "  --out FILE              of the index (default PATH/index.json)\n"
+    "  --out FILE              of the index (default PATH/index[-SPLIT][-SUBSET].json)\n"
+    "  --drop FILE             names of samples, or what they begin with up to a /, one a line\n"
+    "  --min-objects N         hypersim: of a scene (default 10, as in the paper)\n"
     "  --workers N             threads that read (default: all processors)\n"
     "  --seed N                scenes: 0 to 4294967295 (default 0)\n"
     "  --size PIXELS           scenes: side of the images (default 64)\n"
     "  --count N               scenes: number of images\n"
     "  --quiet                 no progress line\n\n"
-    "  p2s prepare hypersim /data/hypersim\n"
-    "  p2s prepare scenes runs/shapes --split shapes --count 200\n";
+    "Types: " DATASET_LIST(
+        NAME) "; p2s info data says what PATH, S and S mean for each.\n\n"
+              "  p2s prepare hypersim /data/hypersim --drop configs/hypersim-broken.txt\n"
+              "  p2s prepare scenes runs/shapes --split shapes --count 200\n";
+
+enum { MIN_OBJECTS = 10 };
 
 typedef struct {
-    const char *type, *path, *split, *subset, *out;
-    int64_t workers, seed, size, count;
+    const char *type, *path, *split, *subset, *out, *drop;
+    int64_t workers, seed, size, count, min_objects;
     bool quiet;
 } PrepareArguments;
 
-// What is kept of a sample once it has been read.
+// What a worker makes of a sample.
 typedef struct {
-    char name[256];
+    IndexEntry entry;
     char *damage; // why it could not be read; NULL when it could
-    int width, height, instances, crowds, left_out;
-    int64_t ignored; // pixels
-    uint32_t checksum;
-} Entry;
+} Found;
 
-static void entry_free(void *context, void *item) {
-    Entry *entry = item;
+static void found_free(void *context, void *item) {
+    Found *found = item;
     (void)context;
-    if (entry) free(entry->damage);
-    free(entry);
+    if (!found) return;
+    free(found->entry.name);
+    free(found->entry.ids);
+    free(found->damage);
+    free(found);
 }
 
-static void summarize(const Sample *sample, Entry *entry) {
-    const size_t pixels = (size_t)sample->image.width * (size_t)sample->image.height;
-    snprintf(entry->name, sizeof entry->name, "%s", sample->name);
-    entry->width = sample->image.width;
-    entry->height = sample->image.height;
-    entry->instances = sample->instance_count;
-    entry->left_out = sample->left_out;
-    for (int i = 0; i < sample->instance_count; i++) entry->crowds += sample->instances[i].crowd;
-    for (size_t i = 0; sample->ignore && i < pixels; i++) entry->ignored += sample->ignore[i] != 0;
-    uLong sum = crc32_z(0, sample->image.pixels, 3 * pixels);
-    sum = crc32_z(sum, (const Bytef *)sample->labels.ids, pixels * sizeof *sample->labels.ids);
-    entry->checksum = (uint32_t)sum;
-}
-
-// A damaged sample is an entry too, so that its message is kept.
-static void *read_entry(void *context, int64_t index) {
-    Entry *entry = array_new(1, sizeof *entry);
-    if (!entry) return NULL;
+// A damaged sample is an item too, so that its message is kept.
+static void *find(void *context, int64_t index) {
+    Found *found = array_new(1, sizeof *found);
+    if (!found) return NULL;
     Sample sample = {0};
-    if (dataset_read(context, index, &sample) == 0)
-        summarize(&sample, entry);
+    if (dataset_read(context, index, &sample) == 0 && index_entry_fill(&found->entry, &sample) == 0)
+        found->damage = NULL;
     else
-        entry->damage = string_copy(error_take());
+        found->damage = string_copy(error_take());
     sample_free(&sample);
-    return entry;
+    return found;
 }
 
 // ---- the index ----------------------------------------------------------------------------------
 
 typedef struct {
-    json_t *samples, *dropped;
-    int64_t read, damaged, empty, instances;
-} Index;
+    int64_t damaged, empty, listed, scenes, by_frames;
+} Drops;
 
-static int drop(Index *index, int64_t at, const char *name, const char *reason) {
-    return json_array_append_new(index->dropped,
-                                 json_pack("{s:I,s:s*,s:s}", "index", (json_int_t)at, "name",
-                                           *name ? name : NULL, "reason", reason));
+// Moves what was found into the index.
+static void add(Index *index, int64_t at, Found *found, Drops *drops) {
+    IndexEntry *entry = &index->entries[at];
+    if (found->damage) {
+        fprintf(stderr, "p2s prepare: sample %lld: %s\n", (long long)at, found->damage);
+        drops->damaged++;
+        entry->dropped = found->damage;
+        found->damage = NULL;
+        return;
+    }
+    *entry = found->entry;
+    found->entry = (IndexEntry){0};
 }
 
-static int add(Index *index, int64_t at, const Entry *entry) {
-    char checksum[16];
-    if (entry->damage) {
-        index->damaged++;
-        fprintf(stderr, "p2s prepare: sample %lld: %s\n", (long long)at, entry->damage);
-        return drop(index, at, entry->name, entry->damage);
-    }
-    index->read++;
-    index->instances += entry->instances;
-    snprintf(checksum, sizeof checksum, "%08x", entry->checksum);
-    int result = json_array_append_new(
-        index->samples,
-        json_pack("{s:I,s:s,s:i,s:i,s:i,s:i,s:i,s:I,s:s}", "index", (json_int_t)at, "name",
-                  entry->name, "width", entry->width, "height", entry->height, "instances",
-                  entry->instances, "crowds", entry->crowds, "left_out", entry->left_out,
-                  "ignored_pixels", (json_int_t)entry->ignored, "crc32", checksum));
-    if (result == 0 && entry->instances == 0) {
-        index->empty++;
-        result = drop(index, at, entry->name, "it has no instances");
-    }
-    return result;
-}
-
-static int walk(const PrepareArguments *arguments, Dataset *set, Index *index) {
-    const int64_t count = dataset_count(set);
+static int walk(const PrepareArguments *arguments, Dataset *set, Index *index, Drops *drops) {
     const int workers = (int)arguments->workers;
     Progress progress;
     Pipeline *pipeline =
-        pipeline_start(workers, 4 * workers + 1, 0, count, read_entry, entry_free, set);
+        pipeline_start(workers, 4 * workers + 1, 0, index->count, find, found_free, set);
     int result = pipeline ? 0 : -1;
-    progress_begin(&progress, "prepare", "sample", 0, count, 10, arguments->quiet);
-    for (int64_t i = 0; result == 0 && i < count; i++) {
-        Entry *entry = pipeline_next(pipeline);
-        result = entry ? add(index, i, entry) : -1;
-        entry_free(NULL, entry);
-        progress_update(&progress, i + 1, NULL);
+    int64_t done = 0;
+    progress_begin(&progress, "prepare", "sample", 0, index->count, 10, arguments->quiet);
+    while (result == 0 && done < index->count) {
+        Found *found = pipeline_next(pipeline);
+        if (found)
+            add(index, done++, found, drops);
+        else
+            result = -1;
+        found_free(NULL, found);
+        progress_update(&progress, done, NULL);
         if (interrupt_requested()) result = error_int("interrupted; no index was written");
     }
-    progress_end(&progress, index->read + index->damaged, NULL);
+    progress_end(&progress, done, NULL);
     pipeline_stop(pipeline);
     return result;
 }
 
-static char *index_path(const PrepareArguments *arguments) {
-    return arguments->out ? string_copy(arguments->out) : path_join(arguments->path, "index.json");
+static int clean(const PrepareArguments *arguments, Index *index, Drops *drops) {
+    if (arguments->drop && (drops->listed = clean_listed(index, arguments->drop)) < 0) return -1;
+    if ((drops->empty = clean_empty(index)) < 0) return -1;
+    if (strcmp(arguments->type, "hypersim") != 0) return 0;
+    drops->scenes = clean_scenes(index, arguments->path, arguments->min_objects, &drops->by_frames);
+    return drops->scenes < 0 ? -1 : 0;
 }
 
-static int write_index(const PrepareArguments *arguments, const Dataset *set, const Index *index,
-                       const char *path) {
-    json_t *root = json_pack(
-        "{s:s,s:s,s:s*,s:s*,s:s,s:I,s:I,s:I,s:I,s:I,s:O,s:O}", "type", arguments->type, "path",
-        arguments->path, "split", arguments->split, "subset", arguments->subset, "description",
-        dataset_describe(set), "count", (json_int_t)dataset_count(set), "read",
-        (json_int_t)index->read, "damaged", (json_int_t)index->damaged, "without_instances",
-        (json_int_t)index->empty, "instances", (json_int_t)index->instances, "dropped",
-        index->dropped, "samples", index->samples);
-    char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
-    const int result = text ? file_write(path, text, strlen(text))
-                            : error_int("%s: the index cannot be put into JSON", path);
-    free(text);
-    json_decref(root);
-    return result;
+static void say(const PrepareArguments *arguments, const Index *index, const Drops *drops,
+                const char *path) {
+    int64_t instances = 0, kept = 0;
+    for (int64_t i = 0; i < index->count; i++) {
+        const IndexEntry *entry = &index->entries[i];
+        kept += !entry->dropped;
+        if (!entry->dropped) instances += entry->instances - entry->crowds;
+    }
+    printf("%s\n%s: %lld of %lld samples kept, with %lld instances; dropped: %lld damaged, %lld "
+           "without instances",
+           index->description, path, (long long)kept, (long long)index->count, (long long)instances,
+           (long long)drops->damaged, (long long)drops->empty);
+    if (arguments->drop) printf(", %lld listed in %s", (long long)drops->listed, arguments->drop);
+    if (strcmp(arguments->type, "hypersim") == 0)
+        printf(", %lld of scenes with fewer than %lld objects (counted in frames for %lld scenes "
+               "without a mesh table)",
+               (long long)drops->scenes, (long long)arguments->min_objects,
+               (long long)drops->by_frames);
+    printf("\n");
 }
 
 // Returns the number of damaged samples, -1 on failure.
-static int64_t make_index(const PrepareArguments *arguments, Dataset *set) {
-    Index index = {.samples = json_array(), .dropped = json_array()};
-    char *path = index_path(arguments);
-    int result = path && index.samples && index.dropped ? interrupt_watch() : -1;
-    if (result == 0) result = walk(arguments, set, &index);
-    if (result == 0) result = write_index(arguments, set, &index, path);
-    if (result == 0)
-        printf("%s\n%s: %lld samples, %lld instances, %lld damaged, %lld without instances\n",
-               dataset_describe(set), path, (long long)index.read, (long long)index.instances,
-               (long long)index.damaged, (long long)index.empty);
-    json_decref(index.samples);
-    json_decref(index.dropped);
+static int64_t make_index(const PrepareArguments *arguments, const DatasetOptions *options,
+                          Dataset *set) {
+    Drops drops = {0};
+    Index *index = index_new(set, options);
+    char *path = arguments->out ? string_copy(arguments->out)
+                                : index_path(options->path, options->split, options->subset);
+    int result = path && index ? interrupt_watch() : -1;
+    if (result == 0) result = walk(arguments, set, index, &drops);
+    if (result == 0) result = clean(arguments, index, &drops);
+    if (result == 0) result = index_write(index, path);
+    if (result == 0) say(arguments, index, &drops, path);
+    index_free(index);
     free(path);
-    return result == 0 ? index.damaged : -1;
+    return result == 0 ? drops.damaged : -1;
 }
 
 // ---- the command --------------------------------------------------------------------------------
@@ -198,7 +187,8 @@ static int prepare(const PrepareArguments *arguments) {
                                     .count = arguments->count};
     Dataset *set = dataset_open(arguments->type, &options);
     if (!set) return command_failed();
-    const int64_t damaged = scenes ? export_scenes(arguments, set) : make_index(arguments, set);
+    const int64_t damaged =
+        scenes ? export_scenes(arguments, set) : make_index(arguments, &options, set);
     dataset_close(set);
     if (damaged < 0) return command_failed();
     return damaged == 0 ? EXIT_OK : EXIT_FAILED;
@@ -206,13 +196,16 @@ static int prepare(const PrepareArguments *arguments) {
 
 int cmd_prepare(int argc, char **argv) {
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    PrepareArguments arguments = {.workers = processors > 0 ? processors : 1};
+    PrepareArguments arguments = {.workers = processors > 0 ? processors : 1,
+                                  .min_objects = MIN_OBJECTS};
     Words words = {0};
     int code = EXIT_OK;
     const Argument table[] = {
         ARG_TEXT("--split", arguments.split),
         ARG_TEXT("--subset", arguments.subset),
         ARG_TEXT("--out", arguments.out),
+        ARG_TEXT("--drop", arguments.drop),
+        ARG_RANGE("--min-objects", INTEGER, arguments.min_objects, 0, 1000000),
         ARG_RANGE("--workers", INTEGER, arguments.workers, 0, 256),
         ARG_RANGE("--seed", INTEGER, arguments.seed, 0, 4294967295.0),
         ARG_RANGE("--size", INTEGER, arguments.size, 1, 65535),
@@ -226,7 +219,7 @@ int cmd_prepare(int argc, char **argv) {
                              .max_words = 2};
     if (!arguments_read(&known, argc, argv, &code)) return code;
     if (words.count < 2)
-        return arguments_wrong("prepare", "expected hypersim, coco, folder or scenes, and a path");
+        return arguments_wrong("prepare", "expected the type of a data set, and a path");
     arguments.type = words.items[0];
     arguments.path = words.items[1];
     return prepare(&arguments);
