@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// From a data set to training batches: order, flips and resizes are pure functions of (seed,
+// From data sets to training batches: order, flips, crops and resizes are pure functions of (seed,
 // position), so that a run can start at any batch and workers change nothing.
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
@@ -20,9 +20,21 @@ typedef struct {
 Batch *batch_new(int count, int height, int width);
 void batch_free(Batch *batch);
 
+typedef enum { FIT_RESIZE, FIT_CROP } LoaderFit;
+
+// One of the sets that are mixed.
 typedef struct {
-    int batch, height, width;
-    bool flip; // horizontally, with probability 1/2
+    const Dataset *set; // borrowed
+    int64_t weight;     // from 1 on: batches of this set for `weight` of another's
+    int height, width;  // of its batches
+    LoaderFit fit;      // resized to that size, or a random crop of it (method.md 2.8)
+} LoaderSet;
+
+enum { LOADER_MOST_SETS = 16 };
+
+typedef struct {
+    int batch, height, width; // height and width: of loader_open's set
+    bool flip;                // horizontally, with probability 1/2
     uint64_t seed;
     int64_t first, end; // batches first .. end - 1 are made
     int workers, ahead;
@@ -35,6 +47,17 @@ typedef struct Loader Loader;
 // position); unreadable ones are named on stderr whenever they are drawn, and more than 1 in 100 of
 // those drawn (and more than 10) ends the run. Borrows the set. An error when the set is empty.
 Loader *loader_open(const Dataset *set, const LoaderOptions *options);
+
+// The same for several sets; every batch comes from one of them. An epoch takes of set i, with n_i
+// batches of its own, floor(n_i * f_i) of them, f_i = min over j of 1 and (n_j / n_i) (weight_i /
+// weight_j), in random order; every set is shuffled anew for it, so that the sets' shares are exact
+// and the scarcest is used up. The last batch of a set is filled up from the beginning of its
+// order. An error when a set would have no batch. Of one set it is loader_open. Source: method.md
+// 2.9.
+Loader *loader_open_mixed(const LoaderSet *sets, int count, const LoaderOptions *options);
+
+// How many of its batches each of several sets gives to an epoch: the rule above.
+void mixed_shares(const int64_t *batches, const int64_t *weights, int count, int64_t *shares);
 
 // The next batch, owned by the caller (batch_free); NULL with an error, or without one at the end.
 Batch *loader_next(Loader *loader);

@@ -12,11 +12,9 @@ typedef struct {
     bool novel_coco; // COCO restricted to the novel categories, for which numbers are published
 } Benchmark;
 
-// Opens "TYPE:key=value:key=value...": a data set's type, then any of name, path, split, subset,
-// seed, size and count, for example "scenes:split=wires" or
-// "coco:name=novel:path=/data/coco:split=val2017:subset=novel". Values hold no ':'. Without a name
-// it is the split, without one the type. Fails on anything else, and when the set cannot be opened
-// or is empty.
+// Opens a set from its line of text (data/dataset_text.h), for example "scenes:split=wires" or
+// "coco:name=novel:path=/data/coco:split=val2017:subset=novel". Fails when it cannot be parsed or
+// opened, or is empty.
 int benchmark_open(const char *item, Benchmark *benchmark);
 
 // Takes a zeroed one too.

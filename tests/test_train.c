@@ -319,6 +319,30 @@ Test(train, a_missing_model_is_refused_by_name) {
 Test(train, an_unknown_data_set_is_refused_by_name) {
     const char *const unknown[] = {"data.set=imagenet", NULL};
     refuse("unknown", unknown, "imagenet");
+    const char *const mixed[] = {"data.sets=scenes,imagenet:weight=2", NULL};
+    refuse("mixed", mixed, "data.sets, imagenet:weight=2: unknown data set");
+}
+
+Test(train, a_resumed_run_on_mixed_sets_of_two_sizes_gives_the_same_bits) {
+    const char *sets = "data.sets=scenes:weight=2:count=12,"
+                       "scenes:split=wires:count=9:height=16:width=48:fit=crop";
+    const char *const part[] = {sets, "train.steps=5", "train.schedule_steps=9", NULL};
+    const char *const whole[] = {sets, "train.steps=9", "train.schedule_steps=9", NULL};
+    train("whole", whole, false);
+    train("part", part, false);
+    train("part", whole, true);
+    cr_assert(same_file("whole", "part", "unet/diffusion_pytorch_model.safetensors"));
+    cr_assert(same_file("whole", "part", "optimizer.safetensors"));
+}
+
+Test(train, an_index_that_is_required_must_be_there) {
+    const char *const required[] = {"data.index=required", "data.path=/nowhere", NULL};
+    refuse("required", required, "/nowhere/index.json: there is no such index");
+}
+
+Test(train, sizes_of_each_mixed_set_must_suit_the_vae) {
+    const char *const odd[] = {"data.sets=scenes,scenes:split=wires:width=34", NULL};
+    refuse("odd", odd, "32 and 34 for scenes");
 }
 
 Test(schedule, the_published_rates_are_met) {

@@ -51,13 +51,20 @@
     KEY(DOUBLE, vae_box,        "vae.box",                "3", "[0, inf)", "weight of the loss on 8x8 box means, which carries colour")       \
     KEY(CHOICE, predict_x0,     "predict.x0",             "image", "image|zero", "how the trained model is asked: clean latent with the image's share or without (method 2.6)") \
     KEY(INT,    predict_resolution, "predict.resolution", "768", "[0, 65535]", "longer side at which the trained model is asked; 0 = the image's own") \
-    KEY(STRING, data_set,       "data.set",               "scenes", "", "kind of data set: hypersim, coco, folder, scenes")                   \
+    KEY(STRING, data_set,       "data.set",               "scenes", "", "type of data set (p2s info data lists them)")                        \
+    KEY(LIST,   data_sets,      "data.sets",              "", "", "several sets to mix instead, each TYPE:key=value:... with weight, height, width, fit, index and data.*'s path, split, subset, seed, size, count") \
+    KEY(STRING, data_hypersim,  "data.hypersim",          "", "", "root folder of Hypersim; before data.path")                             \
+    KEY(STRING, data_vkitti2,   "data.vkitti2",           "", "", "root folder of Virtual KITTI 2; before data.path")                      \
+    KEY(STRING, data_coco,      "data.coco",              "", "", "root folder of COCO; before data.path")                                 \
+    KEY(STRING, data_clevrtex,  "data.clevrtex",          "", "", "root folder of ClevrTex; before data.path")                             \
+    KEY(STRING, data_index,     "data.index",             "", "", "index that p2s prepare wrote: empty = where it lies by default, if it is there; required = it must be; none; or a file") \
     KEY(STRING, data_path,      "data.path",              "", "", "root folder of the data set")                                              \
     KEY(STRING, data_split,     "data.split",             "", "", "split, as the data set names it; empty = its default")                     \
     KEY(STRING, data_subset,    "data.subset",            "", "", "subset, as the data set names it")                                         \
     KEY(INT,    data_count,     "data.count",             "0", "[0, 100000000]", "generated sets: number of images; 0 = default")             \
     KEY(INT,    height,         "data.height",            "480", "[8, 8192]", "images are resized to this height, a multiple of the VAE's factor") \
     KEY(INT,    width,          "data.width",             "640", "[8, 8192]", "and to this width")                                            \
+    KEY(CHOICE, data_fit,       "data.fit",               "resize", "resize|crop", "bring images to that size by resizing or by a random crop (method 2.8)") \
     KEY(BOOL,   flip,           "data.flip",              "true", "", "flip images and labels together with probability 1/2")                 \
     KEY(INT,    workers,        "data.workers",           "1", "[0, 256]", "threads that read and resize images")                             \
     KEY(INT,    ahead,          "data.ahead",             "8", "[1, 1024]", "batches made in advance")

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "train/optimizer.h"
+#include "train/run_data.h"
 #include "train/task.h"
 
 #include <stdio.h>
@@ -15,11 +16,12 @@
 
 enum { PLANNED_INSTANCES = 4 };
 
-// A batch of the run's shape with a few instances in stripes.
+// A batch of the run's largest shape with a few instances in stripes.
 static Batch *striped_batch(const TrainConfig *config) {
-    size_t count = (size_t)config->batch, height = (size_t)config->height,
-           width = (size_t)config->width;
-    Batch *batch = batch_new((int)config->batch, (int)config->height, (int)config->width);
+    int64_t tall, wide;
+    if (run_data_largest(config, &tall, &wide) != 0) return NULL;
+    size_t count = (size_t)config->batch, height = (size_t)tall, width = (size_t)wide;
+    Batch *batch = batch_new((int)config->batch, (int)tall, (int)wide);
     if (!batch) return NULL;
     for (size_t i = 0; i < count * height * width; i++)
         batch->labels[i] = (int32_t)(i / width % height * (PLANNED_INSTANCES + 1) / height);

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "train/checkpoint.h"
 #include "train/plan.h"
+#include "train/run_data.h"
 #include "train/run_log.h"
 #include "train/sample_picture.h"
 #include "train/schedule.h"
@@ -27,7 +28,7 @@ typedef struct {
     TaskContext context;
     Model *model;
     Optimizer optimizer;
-    Dataset *set;
+    RunData data;
     Loader *loader;
     FILE *log;
     int lock;
@@ -36,40 +37,29 @@ typedef struct {
 
 // ---- setting up ---------------------------------------------------------------------------------
 
-static int open_data(Trainer *trainer) {
-    const TrainConfig *config = trainer->config;
-    DatasetOptions options = {
-        .path = config->data_path,
-        .split = config->data_split,
-        .subset = config->data_subset,
-        .seed = (uint64_t)config->seed,
-        .size = (int)(config->height > config->width ? config->height : config->width),
-        .count = config->data_count};
-    trainer->set = dataset_open(config->data_set, &options);
-    return trainer->set ? 0 : error_context("data.set %s", config->data_set);
-}
-
 static int open_loader(Trainer *trainer) {
     const TrainConfig *config = trainer->config;
     LoaderOptions options = {.batch = (int)config->batch,
-                             .height = (int)config->height,
-                             .width = (int)config->width,
                              .flip = config->flip,
                              .seed = (uint64_t)config->seed,
                              .first = trainer->optimizer.step * config->accumulate,
                              .end = config->steps * config->accumulate,
                              .workers = (int)config->workers,
                              .ahead = (int)config->ahead};
-    trainer->loader = loader_open(trainer->set, &options);
+    trainer->loader = loader_open_mixed(trainer->data.sets, trainer->data.count, &options);
     return trainer->loader ? 0 : -1;
 }
 
-static int check_size(const Trainer *trainer) {
+static int check_sizes(const Trainer *trainer) {
     int64_t factor = vae_factor(&trainer->model->vae->config);
-    const TrainConfig *config = trainer->config;
-    if (config->height % factor == 0 && config->width % factor == 0) return 0;
-    return error_int("data.height and data.width are %lld and %lld, but must be multiples of %lld",
-                     (long long)config->height, (long long)config->width, (long long)factor);
+    for (int i = 0; i < trainer->data.count; i++) {
+        const LoaderSet *set = &trainer->data.sets[i];
+        if (set->height % factor != 0 || set->width % factor != 0)
+            return error_int("data.height and data.width are %d and %d for %s, but must be "
+                             "multiples of %lld",
+                             set->height, set->width, dataset_type(set->set), (long long)factor);
+    }
+    return 0;
 }
 
 // Weights: the run's newest checkpoint when resuming, else the config's model.
@@ -91,7 +81,7 @@ static int open_model(Trainer *trainer, const char *checkpoint) {
     ParamSet *sets[TASK_SETS];
     int count = task_sets(trainer->model, sets);
     if (optimizer_begin(&trainer->optimizer, sets, count) != 0) return -1;
-    return check_size(trainer);
+    return check_sizes(trainer);
 }
 
 static int load_state(Trainer *trainer, const char *checkpoint) {
@@ -157,7 +147,7 @@ static int begin(Trainer *trainer, bool resume) {
     int result = checkpoint ? check_resume(config, checkpoint, trainer->quiet) : 0;
     if (result == 0 && from[0]) result = print_plan(trainer, from);
     if (result == 0) result = write_config(config);
-    if (result == 0) result = open_data(trainer);
+    if (result == 0) result = run_data_open(config, trainer->quiet, &trainer->data);
     if (result == 0) result = open_model(trainer, checkpoint);
     if (result == 0 && checkpoint) result = load_state(trainer, checkpoint);
     if (result == 0) result = open_log(trainer);
@@ -173,7 +163,7 @@ static void end(Trainer *trainer) {
     if (trainer->log) fclose(trainer->log);
     optimizer_done(&trainer->optimizer);
     model_free(trainer->model);
-    dataset_close(trainer->set);
+    run_data_close(&trainer->data);
     if (trainer->lock >= 0) folder_unlock(trainer->lock);
 }
 
@@ -256,12 +246,10 @@ static int finish_task(Trainer *trainer) {
     if (!trainer->task->finish) return 0;
     const TrainConfig *config = trainer->config;
     LoaderOptions options = {.batch = (int)config->batch,
-                             .height = (int)config->height,
-                             .width = (int)config->width,
                              .seed = (uint64_t)config->seed,
                              .end = (FINISH_IMAGES + config->batch - 1) / config->batch,
                              .ahead = 1};
-    Loader *loader = loader_open(trainer->set, &options);
+    Loader *loader = loader_open_mixed(trainer->data.sets, 1, &options);
     int result = loader ? trainer->task->finish(&trainer->context, loader) : -1;
     loader_close(loader);
     return result;
