@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: MIT
+// Graphs and plans of cuDNN's backend interface, which knows only descriptors with attributes. See
+// cudnn_graph.h.
+#include "cuda/cudnn_graph.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef cudnnBackendDescriptor_t Descriptor;
+
+enum { MAX_TENSORS = 40, MAX_OPERATIONS = 24, MAX_DESCRIPTORS = 96, MAX_PROPOSALS = 64 };
+enum { ALIGNMENT = 16 }; // bytes; what cuDNN may assume of every pointer
+
+struct CudnnGraph {
+    const char *name;
+    bool failed;
+    int tensor_count, operation_count, descriptor_count;
+    Descriptor tensors[MAX_TENSORS + 1]; // by number, from 1
+    CudnnRole roles[MAX_TENSORS + 1];
+    Descriptor operations[MAX_OPERATIONS];
+    Descriptor descriptors[MAX_DESCRIPTORS]; // all that were made, to be freed
+};
+
+struct CudnnPlan {
+    Descriptor plan;
+    int64_t workspace, engine;
+    int64_t ids[MAX_TENSORS]; // of the tensors that have memory, in the order of their making
+    int64_t count;
+};
+
+int cudnn_check(cudnnStatus_t status, const char *what) {
+    if (status == CUDNN_STATUS_SUCCESS) return 0;
+    char text[512];
+    cudnnGetLastErrorString(text, sizeof text);
+    return error_int("cudnn: %s: %s%s%s", what, cudnnGetErrorString(status), *text ? ": " : "",
+                     text);
+}
+
+// ---- descriptors
+// ---------------------------------------------------------------------------------
+
+static Descriptor make(CudnnGraph *graph, cudnnBackendDescriptorType_t type) {
+    Descriptor made = NULL;
+    if (graph->failed) return NULL;
+    if (graph->descriptor_count == MAX_DESCRIPTORS) {
+        graph->failed = true;
+        return error_null("cudnn: graph %s has more than %d descriptors", graph->name,
+                          (int)MAX_DESCRIPTORS);
+    }
+    if (cudnn_check(cudnnBackendCreateDescriptor(type, &made), graph->name) != 0) {
+        graph->failed = true;
+        return NULL;
+    }
+    graph->descriptors[graph->descriptor_count++] = made;
+    return made;
+}
+
+static void set(CudnnGraph *graph, Descriptor to, cudnnBackendAttributeName_t name,
+                cudnnBackendAttributeType_t type, int64_t count, const void *values) {
+    if (graph->failed) return;
+    graph->failed =
+        cudnn_check(cudnnBackendSetAttribute(to, name, type, count, values), graph->name) != 0;
+}
+
+static void set_descriptor(CudnnGraph *graph, Descriptor to, cudnnBackendAttributeName_t name,
+                           Descriptor value) {
+    set(graph, to, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &value);
+}
+
+static void set_tensor(CudnnGraph *graph, Descriptor to, cudnnBackendAttributeName_t name,
+                       int tensor) {
+    if (tensor > 0) set_descriptor(graph, to, name, graph->tensors[tensor]);
+}
+
+static void set_type(CudnnGraph *graph, Descriptor to, cudnnBackendAttributeName_t name,
+                     cudnnDataType_t type) {
+    set(graph, to, name, CUDNN_TYPE_DATA_TYPE, 1, &type);
+}
+
+static void set_float(CudnnGraph *graph, Descriptor to, cudnnBackendAttributeName_t name,
+                      float value) {
+    set(graph, to, name, CUDNN_TYPE_FLOAT, 1, &value);
+}
+
+static void finish(CudnnGraph *graph, Descriptor descriptor) {
+    if (graph->failed) return;
+    graph->failed = cudnn_check(cudnnBackendFinalize(descriptor), graph->name) != 0;
+}
+
+static void add_operation(CudnnGraph *graph, Descriptor operation) {
+    finish(graph, operation);
+    if (graph->failed) return;
+    if (graph->operation_count == MAX_OPERATIONS) {
+        graph->failed = true;
+        error_int("cudnn: graph %s has more than %d operations", graph->name, (int)MAX_OPERATIONS);
+        return;
+    }
+    graph->operations[graph->operation_count++] = operation;
+}
+
+// ---- tensors
+// -------------------------------------------------------------------------------------
+
+CudnnShape cudnn_image(int64_t N, int64_t H, int64_t W, int64_t C) {
+    return (CudnnShape){{N, C, H, W}, {H * W * C, 1, W * C, C}};
+}
+
+CudnnShape cudnn_packed(int64_t a, int64_t b, int64_t c, int64_t d) {
+    return (CudnnShape){{a, b, c, d}, {b * c * d, c * d, d, 1}};
+}
+
+CudnnShape cudnn_transposed(CudnnShape shape) {
+    CudnnShape turned = shape;
+    turned.side[2] = shape.side[3], turned.side[3] = shape.side[2];
+    turned.stride[2] = shape.stride[3], turned.stride[3] = shape.stride[2];
+    return turned;
+}
+
+CudnnGraph *cudnn_graph_begin(const char *name) {
+    CudnnGraph *graph = array_new(1, sizeof *graph);
+    if (graph) graph->name = name;
+    return graph;
+}
+
+void cudnn_graph_free(CudnnGraph *graph) {
+    if (!graph) return;
+    while (graph->descriptor_count > 0)
+        cudnnBackendDestroyDescriptor(graph->descriptors[--graph->descriptor_count]);
+    free(graph);
+}
+
+static cudnnDataType_t data_type(Dtype type) {
+    return type == BF16 ? CUDNN_DATA_BFLOAT16 : type == I32 ? CUDNN_DATA_INT32 : CUDNN_DATA_FLOAT;
+}
+
+int cudnn_graph_tensor(CudnnGraph *graph, CudnnRole role, Dtype type, CudnnShape shape) {
+    if (!graph || graph->failed) return -1;
+    if (graph->tensor_count == MAX_TENSORS) {
+        graph->failed = true;
+        return error_int("cudnn: graph %s has more than %d tensors", graph->name, (int)MAX_TENSORS);
+    }
+    int number = graph->tensor_count + 1;
+    int64_t id = number, alignment = ALIGNMENT;
+    bool is_virtual = role == CUDNN_VIRTUAL, by_value = role == CUDNN_VALUE;
+    Descriptor made = make(graph, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+    set_type(graph, made, CUDNN_ATTR_TENSOR_DATA_TYPE, data_type(type));
+    set(graph, made, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, shape.side);
+    set(graph, made, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, shape.stride);
+    set(graph, made, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &id);
+    set(graph, made, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment);
+    if (is_virtual)
+        set(graph, made, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, &is_virtual);
+    if (by_value) set(graph, made, CUDNN_ATTR_TENSOR_IS_BY_VALUE, CUDNN_TYPE_BOOLEAN, 1, &by_value);
+    finish(graph, made);
+    if (graph->failed) return -1;
+    graph->tensors[number] = made;
+    graph->roles[number] = role;
+    return graph->tensor_count = number;
+}
+
+// ---- operations
+// ----------------------------------------------------------------------------------
+
+static Descriptor convolution(CudnnGraph *graph, CudnnWindow window) {
+    int64_t sides = 2, dilation[2] = {1, 1};
+    cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
+    Descriptor made = make(graph, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
+    set_type(graph, made, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT);
+    set(graph, made, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
+    set(graph, made, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &sides);
+    set(graph, made, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, dilation);
+    set(graph, made, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, window.stride);
+    set(graph, made, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, window.before);
+    set(graph, made, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, window.after);
+    finish(graph, made);
+    return made;
+}
+
+void cudnn_graph_convolve(CudnnGraph *graph, ConvolvePass pass, CudnnWindow window, int x,
+                          int weight, int y) {
+    static const struct {
+        cudnnBackendDescriptorType_t operation;
+        cudnnBackendAttributeName_t convolution, x, weight, y, alpha, beta;
+    } passes[] = {
+        [CONVOLVE_FORWARD] = {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
+                              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+                              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+                              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+                              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+                              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+                              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA},
+        [CONVOLVE_INPUT] = {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+                            CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+                            CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+                            CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+                            CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+                            CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+                            CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA},
+        [CONVOLVE_WEIGHT] = {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA},
+    };
+    if (!graph) return;
+    Descriptor inner = convolution(graph, window), made = make(graph, passes[pass].operation);
+    set_descriptor(graph, made, passes[pass].convolution, inner);
+    set_tensor(graph, made, passes[pass].x, x);
+    set_tensor(graph, made, passes[pass].weight, weight);
+    set_tensor(graph, made, passes[pass].y, y);
+    set_float(graph, made, passes[pass].alpha, 1);
+    set_float(graph, made, passes[pass].beta, 0);
+    add_operation(graph, made);
+}
+
+// axis: of CUDNN_POINTWISE_GEN_INDEX, otherwise -1. b and condition: 0 where there is none.
+static void pointwise(CudnnGraph *graph, cudnnPointwiseMode_t mode, int64_t axis, int x, int b,
+                      int condition, int y) {
+    if (!graph) return;
+    Descriptor inner = make(graph, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+    set(graph, inner, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
+    set_type(graph, inner, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
+    if (axis >= 0) set(graph, inner, CUDNN_ATTR_POINTWISE_AXIS, CUDNN_TYPE_INT64, 1, &axis);
+    finish(graph, inner);
+    Descriptor made = make(graph, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+    set_descriptor(graph, made, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, inner);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_POINTWISE_TDESC, condition);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
+    add_operation(graph, made);
+}
+
+void cudnn_graph_unary(CudnnGraph *graph, cudnnPointwiseMode_t mode, int x, int y) {
+    pointwise(graph, mode, -1, x, 0, 0, y);
+}
+
+void cudnn_graph_binary(CudnnGraph *graph, cudnnPointwiseMode_t mode, int x, int b, int y) {
+    pointwise(graph, mode, -1, x, b, 0, y);
+}
+
+void cudnn_graph_select(CudnnGraph *graph, int x, int b, int condition, int y) {
+    pointwise(graph, CUDNN_POINTWISE_BINARY_SELECT, -1, x, b, condition, y);
+}
+
+void cudnn_graph_index(CudnnGraph *graph, int64_t axis, int x, int y) {
+    pointwise(graph, CUDNN_POINTWISE_GEN_INDEX, axis, x, 0, 0, y);
+}
+
+void cudnn_graph_reduce(CudnnGraph *graph, cudnnReduceTensorOp_t mode, int x, int y) {
+    if (!graph) return;
+    Descriptor inner = make(graph, CUDNN_BACKEND_REDUCTION_DESCRIPTOR);
+    set(graph, inner, CUDNN_ATTR_REDUCTION_OPERATOR, CUDNN_TYPE_REDUCTION_OPERATOR_TYPE, 1, &mode);
+    set_type(graph, inner, CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_DATA_FLOAT);
+    finish(graph, inner);
+    Descriptor made = make(graph, CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR);
+    set_descriptor(graph, made, CUDNN_ATTR_OPERATION_REDUCTION_DESC, inner);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_REDUCTION_XDESC, x);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_REDUCTION_YDESC, y);
+    add_operation(graph, made);
+}
+
+void cudnn_graph_matmul(CudnnGraph *graph, int a, int b, int c) {
+    if (!graph) return;
+    Descriptor inner = make(graph, CUDNN_BACKEND_MATMUL_DESCRIPTOR);
+    set_type(graph, inner, CUDNN_ATTR_MATMUL_COMP_TYPE, CUDNN_DATA_FLOAT);
+    finish(graph, inner);
+    Descriptor made = make(graph, CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR);
+    set_descriptor(graph, made, CUDNN_ATTR_OPERATION_MATMUL_DESC, inner);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_MATMUL_ADESC, a);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_MATMUL_BDESC, b);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_MATMUL_CDESC, c);
+    add_operation(graph, made);
+}
+
+void cudnn_graph_reshape(CudnnGraph *graph, int x, int y) {
+    if (!graph) return;
+    Descriptor made = make(graph, CUDNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_RESHAPE_XDESC, x);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_RESHAPE_YDESC, y);
+    add_operation(graph, made);
+}
+
+void cudnn_graph_attention(CudnnGraph *graph, int q, int k, int v, int scale, int o, int lse) {
+    if (!graph) return;
+    Descriptor made = make(graph, CUDNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_SDPA_FWD_QDESC, q);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_SDPA_FWD_KDESC, k);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_SDPA_FWD_VDESC, v);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_SDPA_FWD_SCALEDESC, scale);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_SDPA_FWD_ODESC, o);
+    set_tensor(graph, made, CUDNN_ATTR_OPERATION_SDPA_FWD_STATSDESC, lse);
+    add_operation(graph, made);
+}
+
+// ---- devices
+// -------------------------------------------------------------------------------------
+
+Descriptor cudnn_describe(const char *json) {
+    Descriptor made = NULL;
+    cudnnStatus_t status = cudnnBackendCreateDescriptor(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &made);
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnBackendSetAttribute(made, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION,
+                                          CUDNN_TYPE_CHAR, (int64_t)strlen(json), json);
+    if (status == CUDNN_STATUS_SUCCESS) status = cudnnBackendFinalize(made);
+    if (cudnn_check(status, "device description") == 0) return made;
+    if (made) cudnnBackendDestroyDescriptor(made);
+    return NULL;
+}
+
+// ---- plans
+// ---------------------------------------------------------------------------------------
+
+static Descriptor operation_graph(CudnnGraph *graph, const CudnnDevice *device) {
+    Descriptor made = make(graph, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
+    set(graph, made, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+        graph->operation_count, graph->operations);
+    if (device->handle)
+        set(graph, made, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &device->handle);
+    finish(graph, made);
+    return graph->failed ? NULL : made;
+}
+
+// The engine of a configuration, of which the caller frees `engine`; 0, or -1 without an error.
+static int engine_of(Descriptor configuration, Descriptor *engine) {
+    int64_t found = 0;
+    if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, engine) !=
+        CUDNN_STATUS_SUCCESS)
+        return -1;
+    return cudnnBackendGetAttribute(configuration, CUDNN_ATTR_ENGINECFG_ENGINE,
+                                    CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &found,
+                                    engine) == CUDNN_STATUS_SUCCESS
+               ? 0
+               : -1;
+}
+
+static bool is_forbidden(cudnnBackendNumericalNote_t note, CudnnPrecision precision) {
+    if (note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC ||
+        note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)
+        return true;
+    return precision == CUDNN_EXACT && (note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE ||
+                                        note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS ||
+                                        note == CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6 ||
+                                        note == CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13);
+}
+
+// Whether the rules allow the configuration; its engine's number in *number.
+static bool is_allowed(Descriptor configuration, CudnnPrecision precision, int64_t *number) {
+    cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
+    Descriptor engine = NULL;
+    int64_t count = 0, one = 0;
+    bool allowed =
+        engine_of(configuration, &engine) == 0 &&
+        cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
+                                 CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &count,
+                                 notes) == CUDNN_STATUS_SUCCESS &&
+        cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &one,
+                                 number) == CUDNN_STATUS_SUCCESS;
+    for (int64_t i = 0; allowed && i < count; i++) allowed = !is_forbidden(notes[i], precision);
+    if (engine) cudnnBackendDestroyDescriptor(engine);
+    return allowed;
+}
+
+// Makes the plan of a configuration; what cuDNN says, without an error.
+static cudnnStatus_t plan_of(Descriptor configuration, const CudnnDevice *device,
+                             Descriptor *made) {
+    cudnnStatus_t status =
+        cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, made);
+    if (status != CUDNN_STATUS_SUCCESS) return status;
+    status = cudnnBackendSetAttribute(*made, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
+                                      CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &configuration);
+    if (status == CUDNN_STATUS_SUCCESS)
+        status =
+            device->handle
+                ? cudnnBackendSetAttribute(*made, CUDNN_ATTR_EXECUTION_PLAN_HANDLE,
+                                           CUDNN_TYPE_HANDLE, 1, &device->handle)
+                : cudnnBackendSetAttribute(*made, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
+                                           CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &device->properties);
+    if (status == CUDNN_STATUS_SUCCESS) status = cudnnBackendFinalize(*made);
+    if (status == CUDNN_STATUS_SUCCESS) return status;
+    cudnnBackendDestroyDescriptor(*made);
+    *made = NULL;
+    return status;
+}
+
+// Fills `proposals` with what cuDNN proposes in a mode; returns how many, 0 when it has none.
+static int64_t propose(Descriptor operations, const CudnnDevice *device,
+                       cudnnBackendHeurMode_t mode, Descriptor proposals[MAX_PROPOSALS]) {
+    Descriptor rules = NULL;
+    int64_t count = 0, made = 0;
+    if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, &rules) !=
+        CUDNN_STATUS_SUCCESS)
+        return 0;
+    cudnnStatus_t status = cudnnBackendSetAttribute(rules, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH,
+                                                    CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &operations);
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnBackendSetAttribute(rules, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE,
+                                          1, &mode);
+    if (status == CUDNN_STATUS_SUCCESS && !device->handle)
+        status = cudnnBackendSetAttribute(rules, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP,
+                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &device->properties);
+    if (status == CUDNN_STATUS_SUCCESS) status = cudnnBackendFinalize(rules);
+    while (status == CUDNN_STATUS_SUCCESS && made < MAX_PROPOSALS &&
+           cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &proposals[made]) ==
+               CUDNN_STATUS_SUCCESS)
+        made++;
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnBackendGetAttribute(rules, CUDNN_ATTR_ENGINEHEUR_RESULTS,
+                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, made, &count, proposals);
+    if (status != CUDNN_STATUS_SUCCESS) count = 0;
+    for (int64_t i = count; i < made; i++) cudnnBackendDestroyDescriptor(proposals[i]);
+    cudnnBackendDestroyDescriptor(rules);
+    return count < made ? count : made;
+}
+
+// A plan that owns `inner`. Its workspace and tensors are looked up.
+static CudnnPlan *plan_new(const CudnnGraph *graph, Descriptor inner, int64_t engine) {
+    int64_t one = 0;
+    CudnnPlan *plan = array_new(1, sizeof *plan);
+    if (!plan ||
+        cudnn_check(cudnnBackendGetAttribute(inner, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE,
+                                             CUDNN_TYPE_INT64, 1, &one, &plan->workspace),
+                    graph->name) != 0) {
+        free(plan);
+        cudnnBackendDestroyDescriptor(inner);
+        return NULL;
+    }
+    plan->plan = inner;
+    plan->engine = engine;
+    for (int number = 1; number <= graph->tensor_count; number++)
+        if (graph->roles[number] != CUDNN_VIRTUAL) plan->ids[plan->count++] = number;
+    return plan;
+}
+
+// What was found among the proposals: plans that can be made, and the one that was chosen.
+typedef struct {
+    int64_t proposed, engine;
+    int possible;
+    Descriptor plan;
+} Search;
+
+// Goes through what cuDNN proposes until plan number `choice` is found; -1 goes through all and
+// keeps none. Without a driver a plan that was compiled and could not be loaded is possible.
+static int search(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
+                  int choice, Search *found) {
+    static const cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
+    Descriptor operations = graph ? operation_graph(graph, device) : NULL;
+    *found = (Search){0};
+    if (!operations) return -1;
+    for (size_t m = 0; m < sizeof modes / sizeof *modes && !found->plan; m++) {
+        Descriptor proposals[MAX_PROPOSALS], made = NULL;
+        int64_t count = propose(operations, device, modes[m], proposals), engine;
+        found->proposed += count;
+        for (int64_t i = 0; i < count; i++) {
+            if (!found->plan && is_allowed(proposals[i], precision, &engine)) {
+                cudnnStatus_t status = plan_of(proposals[i], device, &made);
+                if (status == CUDNN_STATUS_SUCCESS && found->possible == choice)
+                    found->plan = made, found->engine = engine;
+                else if (status == CUDNN_STATUS_SUCCESS)
+                    cudnnBackendDestroyDescriptor(made);
+                found->possible +=
+                    status == CUDNN_STATUS_SUCCESS ||
+                    (!device->handle && status == CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER);
+            }
+            cudnnBackendDestroyDescriptor(proposals[i]);
+        }
+    }
+    return 0;
+}
+
+CudnnPlan *cudnn_graph_plan(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
+                            int choice) {
+    Search found;
+    if (search(graph, device, precision, choice, &found) != 0) return NULL;
+    if (found.plan) return plan_new(graph, found.plan, found.engine);
+    return error_null("cudnn: %s: of %lld configurations that cuDNN proposes %d can run; number %d "
+                      "was asked for",
+                      graph->name, (long long)found.proposed, found.possible, choice);
+}
+
+int cudnn_graph_count(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision) {
+    Search found;
+    return search(graph, device, precision, -1, &found) == 0 ? found.possible : -1;
+}
+
+void cudnn_plan_free(CudnnPlan *plan) {
+    if (!plan) return;
+    cudnnBackendDestroyDescriptor(plan->plan);
+    free(plan);
+}
+
+size_t cudnn_plan_workspace(const CudnnPlan *plan) {
+    return (size_t)plan->workspace;
+}
+
+int64_t cudnn_plan_engine(const CudnnPlan *plan) {
+    return plan->engine;
+}
+
+int cudnn_plan_run(const CudnnPlan *plan, cudnnHandle_t handle, void *const *pointers,
+                   void *workspace) {
+    Descriptor pack = NULL;
+    cudnnStatus_t status =
+        cudnnBackendCreateDescriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &pack);
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS,
+                                          CUDNN_TYPE_INT64, plan->count, plan->ids);
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS,
+                                          CUDNN_TYPE_VOID_PTR, plan->count, pointers);
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE,
+                                          CUDNN_TYPE_VOID_PTR, 1, &workspace);
+    if (status == CUDNN_STATUS_SUCCESS) status = cudnnBackendFinalize(pack);
+    if (status == CUDNN_STATUS_SUCCESS) status = cudnnBackendExecute(handle, plan->plan, pack);
+    int result = cudnn_check(status, "run");
+    if (pack) cudnnBackendDestroyDescriptor(pack);
+    return result;
+}
