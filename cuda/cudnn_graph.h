@@ -10,7 +10,7 @@
 #ifndef CUDA_CUDNN_GRAPH_H
 #define CUDA_CUDNN_GRAPH_H
 
-#include "autograd/tensor.h"
+#include "cuda/library.h"
 
 #include <cudnn.h>
 
@@ -59,7 +59,6 @@ int cudnn_graph_tensor(CudnnGraph *graph, CudnnRole role, Dtype type, CudnnShape
 
 // The three passes of a convolution; x, weight and y name the operands or their gradients. Sums
 // are in f32. Padding at the end of each side may differ from that at its beginning.
-typedef enum { CONVOLVE_FORWARD, CONVOLVE_INPUT, CONVOLVE_WEIGHT } ConvolvePass;
 typedef struct {
     int64_t stride[2], before[2], after[2]; // rows, columns
 } CudnnWindow;

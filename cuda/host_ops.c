@@ -19,15 +19,6 @@
         return cuda_host_backward(OP_##name, args, REASON); \
     }
 
-#ifndef P2S_CUDNN
-HOST_OP(conv2d)
-HOST_OP(attention)
-#endif
-#ifndef P2S_CUBLASLT
-HOST_OP(linear)
-HOST_OP(matmul)
-#endif
-
 HOST_OP(binary)
 HOST_OP(group_norm)
 HOST_OP(layer_norm)

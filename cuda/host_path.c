@@ -16,6 +16,10 @@ void cuda_host_use(const Backend *backend) {
     host = backend;
 }
 
+const Backend *cuda_host(void) {
+    return host;
+}
+
 static int say(OpKind kind, const char *reason) {
     if (!host) return error_int("%s: this device has no kernel for it", op_name(kind));
     if (reason && !atomic_exchange(&said[kind], true))

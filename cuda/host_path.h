@@ -12,6 +12,7 @@ extern "C" {
 
 // The back end that computes; NULL for none, then the functions below fail and name the op.
 void cuda_host_use(const Backend *host);
+const Backend *cuda_host(void);
 // BF16 tensors are computed as F32. The first call for each op says so on stderr, with `reason`;
 // silent without one.
 int cuda_host_forward(OpKind kind, const void *args, const char *reason);

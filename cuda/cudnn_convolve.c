@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// Convolutions as cuDNN's graphs. Sums are in F32; bias and residual are added to them before the
+// one rounding; an F32 weight gradient of BF16 images is the F32 sum passed through unchanged,
+// since cuDNN has no convolution that writes it directly.
+#include "cuda/cudnn_plans.h"
+
+#include "base/error.h"
+
+#include <stdio.h>
+
+static const char *const pass_names[] = {"forward", "input", "weight"};
+
+const char *cudnn_convolution_name(const Convolution *p, char name[CUDNN_NAME_SIZE]) {
+    snprintf(name, CUDNN_NAME_SIZE,
+             "convolve %s %s %lldx%lldx%lldx%lld to %lld, %lldx%lld, stride %lld, pad %lld %lld "
+             "%lld %lld%s%s%s",
+             pass_names[p->pass], dtype_name((Dtype)p->type), (long long)p->N, (long long)p->H,
+             (long long)p->W, (long long)p->Ci, (long long)p->Co, (long long)p->kh,
+             (long long)p->kw, (long long)p->stride, (long long)p->top, (long long)p->left,
+             (long long)p->bottom, (long long)p->right, p->bias ? ", bias" : "",
+             p->residual ? ", residual" : "", p->result != p->type ? ", f32" : "");
+    return name;
+}
+
+static CudnnWindow window_of(const Convolution *p) {
+    return (CudnnWindow){.stride = {p->stride, p->stride},
+                         .before = {p->top, p->left},
+                         .after = {p->bottom, p->right}};
+}
+
+// conv + bias + residual, the sums virtual until the last.
+static void add_sums(CudnnGraph *graph, const Convolution *p, int sums, CudnnShape shape, int y) {
+    if (p->bias) {
+        int bias = cudnn_graph_tensor(graph, CUDNN_REAL, F32, cudnn_image(1, 1, 1, p->Co));
+        int to = p->residual ? cudnn_graph_tensor(graph, CUDNN_VIRTUAL, F32, shape) : y;
+        cudnn_graph_binary(graph, CUDNN_POINTWISE_ADD, sums, bias, to);
+        sums = to;
+    }
+    if (p->residual) {
+        int residual = cudnn_graph_tensor(graph, CUDNN_REAL, (Dtype)p->result, shape);
+        cudnn_graph_binary(graph, CUDNN_POINTWISE_ADD, sums, residual, y);
+    }
+}
+
+CudnnGraph *cudnn_convolution_graph(const Convolution *p) {
+    CudnnGraph *graph = cudnn_graph_begin("convolution");
+    CudnnShape shapes[] = {cudnn_image(p->N, p->H, p->W, p->Ci),
+                           cudnn_image(p->Co, p->kh, p->kw, p->Ci),
+                           cudnn_image(p->N, p->Ho, p->Wo, p->Co)};
+    // The operand that each pass writes: y, x, weight.
+    int written = p->pass == CONVOLVE_FORWARD ? 2 : p->pass == CONVOLVE_INPUT ? 0 : 1;
+    int operands[3], result;
+    for (int i = 0; i < 3; i++)
+        operands[i] = cudnn_graph_tensor(graph, CUDNN_REAL,
+                                         (Dtype)(i == written ? p->result : p->type), shapes[i]);
+    result = operands[written];
+    bool converts = p->result != p->type, sums = p->bias || p->residual;
+    if (converts || sums)
+        operands[written] = cudnn_graph_tensor(graph, CUDNN_VIRTUAL, F32, shapes[written]);
+    cudnn_graph_convolve(graph, (ConvolvePass)p->pass, window_of(p), operands[0], operands[1],
+                         operands[2]);
+    if (sums)
+        add_sums(graph, p, operands[written], shapes[written], result);
+    else if (converts)
+        cudnn_graph_unary(graph, CUDNN_POINTWISE_IDENTITY, operands[written], result);
+    return graph;
+}
+
+static void *plan_new(const void *key) {
+    const Convolution *p = key;
+    char name[CUDNN_NAME_SIZE];
+    return cudnn_plan_new(cudnn_convolution_graph(p), cudnn_convolution_name(p, name),
+                          cudnn_precision(p->type));
+}
+
+int library_convolve(const Convolution *p, void *x, void *weight, void *y, const void *bias,
+                     const void *residual) {
+    static PlanCache plans = PLAN_CACHE_EMPTY;
+    // In F32 such sums are kernels compiled for each shape, some for a minute; adding is not slow.
+    if (p->type == F32 && (p->bias || p->residual)) return LIBRARY_DECLINES;
+    const CudnnPlan *plan = plan_cache_find(&plans, p, sizeof *p, plan_new);
+    if (!plan) {
+        error_take(); // was said when the plan was tried
+        return LIBRARY_DECLINES;
+    }
+    void *pointers[5] = {x, weight, y};
+    int count = 3;
+    if (p->bias) pointers[count++] = (void *)bias;
+    if (p->residual) pointers[count++] = (void *)residual;
+    return cudnn_plan_enqueue(plan, pointers);
+}
