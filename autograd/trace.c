@@ -124,7 +124,7 @@ static int find_bad(OpKind kind, Tensor *const *fields, const Tensor *result, co
         snprintf(inputs + used, sizeof inputs - used, "%s%s (%lld not finite)", used ? ", " : "",
                  tensor_text(fields[i]), (long long)bad_input);
     }
-    return error_int("TRACE=nan: %s of %s: %lld of %lld values are not finite, the first at %lld; "
+    return error_int("%s of %s: %lld of %lld values are not finite, the first at %lld; "
                      "inputs %s",
                      what, op_name(kind), (long long)bad, (long long)tensor_numel(result),
                      (long long)first, inputs);
@@ -155,6 +155,13 @@ static int run(OpKind kind, const void *args, bool backward) {
     if (flags & TRACE_OP) count_call(kind, backward, clock_seconds() - start);
     if (result == 0 && flags & TRACE_NAN) result = check_finite(kind, args, backward);
     return result;
+}
+
+bool trace_nan(bool on) {
+    pthread_once(&once, read_variable);
+    bool was = flags & TRACE_NAN;
+    flags = on ? flags | TRACE_NAN : flags & ~(unsigned)TRACE_NAN;
+    return was;
 }
 
 int trace_forward(OpKind kind, const void *args) {

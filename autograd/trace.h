@@ -15,6 +15,9 @@
 int trace_forward(OpKind kind, const void *args);
 int trace_backward(OpKind kind, const void *args);
 
+// Switches the search of TRACE=nan on or off for what follows; returns what it was.
+bool trace_nan(bool on);
+
 // Writes the table of times so far to stderr and starts anew. Nothing without TRACE=op.
 void trace_report(void);
 

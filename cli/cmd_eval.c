@@ -56,8 +56,7 @@ static int open_model(const EvalConfig *config, Model **model, Predictor **predi
     PredictSettings settings;
     *model = model_open(config->model, &options);
     if (!*model || predict_settings_read(&settings, config->model)) return -1;
-    if (config->resolution >= 0) settings.resolution = config->resolution;
-    if (config->prompt_sigma > 0) settings.prompt_sigma = config->prompt_sigma;
+    predict_settings_override(&settings, config);
     *predictor = predictor_open(*model, &settings);
     return *predictor ? 0 : -1;
 }

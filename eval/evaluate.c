@@ -120,6 +120,18 @@ void evaluation_free(Evaluation *evaluation) {
     free(evaluation);
 }
 
+size_t evaluation_set_count(const Evaluation *evaluation) {
+    return evaluation->set_count;
+}
+
+const char *evaluation_set_name(const Evaluation *evaluation, size_t set) {
+    return evaluation->benchmarks[set].name;
+}
+
+const Report *evaluation_report(const Evaluation *evaluation) {
+    return evaluation->report;
+}
+
 int attach(Evaluation *evaluation, const char *key, const char *name, json_t *value) {
     json_t *object = json_object_get(evaluation->attached, key);
     if (!object && json_object_set_new(evaluation->attached, key, json_object()) == 0)

@@ -25,6 +25,11 @@ void evaluation_free(Evaluation *evaluation);
 // when the program is interrupted. `quiet`: no progress line.
 int evaluation_run(Evaluation *evaluation, bool quiet);
 
+// The sets, in order, by their names; the scores of all that was run.
+size_t evaluation_set_count(const Evaluation *evaluation);
+const char *evaluation_set_name(const Evaluation *evaluation, size_t set);
+const Report *evaluation_report(const Evaluation *evaluation);
+
 // Writes into config->out, each file or folder in the place of an older one at once: the report
 // (report.h), config.yaml, pages/SET.png, and with export.masks masks/SYSTEM/SET/IMAGE/ID.png.
 // Beside "sets", results.json has

@@ -50,6 +50,11 @@ static int take(PredictSettings *settings, const json_t *root) {
     return 0;
 }
 
+void predict_settings_override(PredictSettings *settings, const EvalConfig *config) {
+    if (config->resolution >= 0) settings->resolution = config->resolution;
+    if (config->prompt_sigma > 0) settings->prompt_sigma = config->prompt_sigma;
+}
+
 int predict_settings_read(PredictSettings *settings, const char *folder) {
     *settings = predict_settings_default();
     char *path = path_join(folder, "p2s.json");

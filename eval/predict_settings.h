@@ -4,6 +4,8 @@
 #ifndef EVAL_PREDICT_SETTINGS_H
 #define EVAL_PREDICT_SETTINGS_H
 
+#include "eval/config.h"
+
 #include <stdint.h>
 
 typedef enum {
@@ -25,6 +27,9 @@ typedef struct {
 
 // minmax, image, 768, 0.01.
 PredictSettings predict_settings_default(void);
+
+// Gives them what an evaluation's configuration says otherwise.
+void predict_settings_override(PredictSettings *settings, const EvalConfig *config);
 
 // Reads FOLDER/p2s.json. An unknown key or a value that is not possible is an error; no such file
 // is none.

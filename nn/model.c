@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WEIGHTS "diffusion_pytorch_model.safetensors"
 #define EMPTY_PROMPT "empty_prompt.safetensors"
 
 enum { LONG_PROMPT = 77, SHORT_PROMPT = 2 };
@@ -99,7 +98,7 @@ static int load_part(ParamSet *params, const char *folder, bool train, Source so
     uint64_t seed = options->seed;
     if (train) params_train(params, "");
     if (source == FROM_SEED) return params_init(params, seed);
-    char *path = part_path(folder, params->title, WEIGHTS);
+    char *path = part_path(folder, params->title, MODEL_WEIGHTS);
     if (!path) return -1;
     int result;
     if (!file_exists(path) && source == FROM_FILE_OR_SEED)
@@ -159,7 +158,7 @@ static int load_parts(Model *model, const char *folder, const ModelOptions *opti
         load_part(&model->vae->params, folder, options->train_vae, source, options) != 0)
         return -1;
     if (!model->control) return 0;
-    char *path = part_path(folder, "controlnet", WEIGHTS);
+    char *path = part_path(folder, "controlnet", MODEL_WEIGHTS);
     bool stored = path && source != FROM_SEED && file_exists(path);
     free(path);
     if (!stored && source != FROM_FILE) {
@@ -284,7 +283,7 @@ int model_save_part(const Model *model, const char *folder, const char *part) {
     if (!params) return -1;
     char *inner = path_join(folder, part);
     char *config = part_path(folder, part, "config.json");
-    char *weights = part_path(folder, part, WEIGHTS);
+    char *weights = part_path(folder, part, MODEL_WEIGHTS);
     int result = -1;
     if (inner && config && weights && folder_make(inner) == 0 &&
         write_part_config(model, part, config) == 0)
@@ -330,13 +329,13 @@ static int save_or_link(const Model *model, const char *folder, const char *part
                         const char *from) {
     const ParamSet *params = part_params(model, part);
     if (!params) return -1;
-    char *old = from ? part_path(from, part, WEIGHTS) : NULL;
+    char *old = from ? part_path(from, part, MODEL_WEIGHTS) : NULL;
     if (!old || params_trained_elements(params) > 0 || !file_exists(old)) {
         free(old);
         return model_save_part(model, folder, part);
     }
     char *inner = path_join(folder, part), *config = part_path(folder, part, "config.json");
-    char *weights = part_path(folder, part, WEIGHTS);
+    char *weights = part_path(folder, part, MODEL_WEIGHTS);
     int result = -1;
     if (inner && config && weights && folder_make(inner) == 0 &&
         write_part_config(model, part, config) == 0)

@@ -14,6 +14,8 @@
 #include "nn/unet.h"
 #include "nn/vae.h"
 
+#define MODEL_WEIGHTS "diffusion_pytorch_model.safetensors" // of every part
+
 enum { MODEL_TIMESTEP = 999 }; // the only one that is used: one step from noise-free to clean
 
 typedef struct {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Errors, memory, text, files, folders, interrupts, the progress line.
+#include "base/crc32c.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/interrupt.h"
@@ -295,6 +296,15 @@ Test(file, removing_a_folder_does_not_follow_links) {
     cr_assert_eq(link_replace("../keep", in_folder("gone/link")), 0);
     cr_assert_eq(folder_remove(in_folder("gone")), 0, "%s", error_message());
     check_content(in_folder("keep/me"), "x");
+}
+
+Test(crc32c, the_published_values_are_met) {
+    unsigned char bytes[32] = {0};
+    cr_assert_eq(crc32c(0, "123456789", 9), 0xE3069283);
+    cr_assert_eq(crc32c(crc32c(0, "1234", 4), "56789", 5), 0xE3069283);
+    cr_assert_eq(crc32c(0, bytes, sizeof bytes), 0x8A9136AA); // RFC 3720, B.4
+    for (int i = 0; i < 32; i++) bytes[i] = (unsigned char)i;
+    cr_assert_eq(crc32c(0, bytes, sizeof bytes), 0x46DD794E);
 }
 
 Test(file, a_folder_is_replaced_whole) {

@@ -34,7 +34,7 @@ Test(trace, nan_stops_at_the_first_op_that_overflows) {
     Tensor *x = two_values(1, 1000);
     cr_assert_not_null(op_silu(x));
     cr_assert_null(op_square(op_exp(x)));
-    cr_assert_str_eq(error_take(), "TRACE=nan: forward of unary: 1 of 2 values are not finite, the "
+    cr_assert_str_eq(error_take(), "forward of unary: 1 of 2 values are not finite, the "
                                    "first at 1; inputs input [2] f64 (0 not finite)");
     tensor_free(x);
     tape_reset();

@@ -5,22 +5,42 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "eval/predict_settings.h"
+#include "train/frozen.h"
 #include "train/task.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static char *checkpoints_folder(const char *run) {
     return path_join(run, "checkpoints");
 }
 
-static int save_state(const char *folder, const TrainConfig *config, int64_t step) {
-    json_t *state =
-        json_pack("{s:I, s:s, s:I, s:I}", "step", (json_int_t)step, "task", task_find(config)->name,
-                  "seed", (json_int_t)config->seed, "threads", (json_int_t)config->threads);
+static json_t *read_state(const char *path) {
+    json_error_t problem;
+    json_t *state = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
+    if (!state && problem.line < 1) return error_null("%s", problem.text);
+    if (!state) return error_null("%s:%d: %s", path, problem.line, problem.text);
+    return state;
+}
+
+static json_t *state_of(const char *folder) {
+    char *path = path_join(folder, "state.json");
+    json_t *state = path ? read_state(path) : NULL;
+    free(path);
+    return state;
+}
+
+// `before`: the state of the checkpoint that frozen weights were linked from, NULL without.
+static int save_state(const char *folder, const TrainConfig *config, const Model *model,
+                      int64_t step, const json_t *before) {
+    json_t *frozen = frozen_digests(model, folder, json_object_get(before, "frozen"));
+    if (!frozen) return -1;
+    json_t *state = json_pack("{s:I, s:s, s:I, s:I, s:o}", "step", (json_int_t)step, "task",
+                              task_find(config)->name, "seed", (json_int_t)config->seed, "threads",
+                              (json_int_t)config->threads, "frozen", frozen);
     char *text = state ? json_dumps(state, JSON_INDENT(2)) : NULL;
     char *path = path_join(folder, "state.json");
     int result = text && path ? file_write(path, text, strlen(text)) : -1;
@@ -31,26 +51,21 @@ static int save_state(const char *folder, const TrainConfig *config, int64_t ste
     return result;
 }
 
-static int save_settings(const char *folder, const TrainConfig *config) {
-    PredictSettings settings = {
-        .normalise = config->normalise == NORMALISE_AFFINE ? PREDICT_AFFINE : PREDICT_MINMAX,
-        .x0 = config->predict_x0 == 0 ? PREDICT_X0_IMAGE : PREDICT_X0_ZERO,
-        .resolution = config->predict_resolution,
-        .prompt_sigma = config->prompt_sigma,
-    };
-    return predict_settings_write(&settings, folder);
-}
-
 static int save_into(const char *folder, const TrainConfig *config, const Model *model,
                      const Optimizer *optimizer) {
+    const PredictSettings settings = task_predict_settings(config);
     char *latest = checkpoint_latest(config->run);
-    int saved = model_save(model, folder, latest ? latest : config->model);
-    free(latest);
-    if (saved != 0 || save_settings(folder, config) != 0) return -1;
+    json_t *before = latest ? state_of(latest) : NULL;
     char *path = path_join(folder, "optimizer.safetensors");
-    int result = path ? optimizer_save(optimizer, path) : -1;
+    int result = latest && !before ? -1 : 0;
+    if (result == 0) result = model_save(model, folder, latest ? latest : config->model);
+    if (result == 0) result = predict_settings_write(&settings, folder);
+    if (result == 0) result = path ? optimizer_save(optimizer, path) : -1;
+    if (result == 0) result = save_state(folder, config, model, optimizer->step, before);
+    json_decref(before);
+    free(latest);
     free(path);
-    return result == 0 ? save_state(folder, config, optimizer->step) : -1;
+    return result;
 }
 
 // The step of a folder name "step-N", -1 for any other name.
@@ -74,49 +89,85 @@ static bool is_left_over(const char *name, int64_t newest) {
     return text_starts_with(name, "step-") && (aside || step_of(name) > newest);
 }
 
-// Removes what killed saves left behind, then the lowest steps until `keep` remain; never `newest`.
+// The step that `best` leads to, -1 without one.
+static int64_t best_of(const char *folder) {
+    char target[64];
+    char *link = path_join(folder, "best");
+    ssize_t length = link ? readlink(link, target, sizeof target - 1) : -1;
+    free(link);
+    if (length < 0) return -1;
+    target[length] = '\0';
+    return step_of(target);
+}
+
+// How many of the names are checkpoints of a later step.
+static int64_t later_than(int64_t step, char *const *names, size_t count) {
+    int64_t later = 0;
+    for (size_t i = 0; i < count; i++) later += step_of(names[i]) > step;
+    return later;
+}
+
+// Removes what killed saves left behind, then all but the newest `keep` and the best.
 static int remove_old(const char *folder, int64_t newest, int64_t keep) {
     size_t count = 0;
     char **names = folder_list(folder, &count);
     if (!names) return -1;
+    int64_t best = best_of(folder);
     int result = 0;
     for (size_t i = 0; i < count; i++) {
         if (!is_left_over(names[i], newest)) continue;
         if (remove_named(folder, names[i]) != 0) result = -1;
         names[i][0] = '\0';
     }
-    for (;;) {
-        size_t lowest = count, present = 0;
-        for (size_t i = 0; i < count; i++) {
-            if (names[i][0] == '\0' || step_of(names[i]) < 0) continue;
-            present++;
-            if (lowest == count || step_of(names[i]) < step_of(names[lowest])) lowest = i;
-        }
-        if ((int64_t)present <= keep) break;
-        if (remove_named(folder, names[lowest]) != 0) result = -1;
-        names[lowest][0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        int64_t step = step_of(names[i]);
+        if (step < 0 || step == best || later_than(step, names, count) < keep) continue;
+        if (remove_named(folder, names[i]) != 0) result = -1;
     }
     folder_list_free(names, count);
     return result;
 }
 
+static int point(const char *folder, const char *link, const char *name) {
+    char *path = path_join(folder, link);
+    int result = path ? link_replace(name, path) : -1;
+    free(path);
+    return result;
+}
+
+// `latest` before `best`: who resumes in between finds the best by its log, in a checkpoint that
+// will stay.
 static int save_step(const char *folder, const char *name, const TrainConfig *config,
-                     const Model *model, const Optimizer *optimizer) {
-    char *path = path_join(folder, name), *link = path_join(folder, "latest");
-    char *aside = path && link && folder_make(folder) == 0 ? folder_replace_begin(path) : NULL;
+                     const Model *model, const Optimizer *optimizer, bool is_best) {
+    char *path = path_join(folder, name);
+    char *aside = path && folder_make(folder) == 0 ? folder_replace_begin(path) : NULL;
     int result = aside ? save_into(aside, config, model, optimizer) : -1;
     if (result == 0) result = folder_replace_commit(aside, path);
-    if (result == 0) result = link_replace(name, link);
+    if (result == 0) result = point(folder, "latest", name);
+    if (result != 0 && aside) folder_remove(aside);
+    if (result == 0 && is_best) result = point(folder, "best", name);
     free(aside);
-    free(link);
     free(path);
     return result == 0 ? remove_old(folder, optimizer->step, config->keep) : -1;
 }
 
-int checkpoint_save(const TrainConfig *config, const Model *model, const Optimizer *optimizer) {
+int checkpoint_mark_best(const char *run, int64_t step) {
+    char *folder = checkpoints_folder(run), *name = text_format("step-%lld", (long long)step);
+    char *path = folder && name ? path_join(folder, name) : NULL;
+    int result = path ? 0 : -1;
+    if (path && folder_exists(path) && best_of(folder) != step)
+        result = point(folder, "best", name);
+    free(path);
+    free(name);
+    free(folder);
+    return result;
+}
+
+int checkpoint_save(const TrainConfig *config, const Model *model, const Optimizer *optimizer,
+                    bool is_best) {
     char *folder = checkpoints_folder(config->run);
     char *name = text_format("step-%lld", (long long)optimizer->step);
-    int result = folder && name ? save_step(folder, name, config, model, optimizer) : -1;
+    int result = folder && name ? save_step(folder, name, config, model, optimizer, is_best) : -1;
     free(name);
     free(folder);
     return result == 0 ? 0 : error_context("checkpoint of step %lld", (long long)optimizer->step);
@@ -158,17 +209,16 @@ static int check_state(const char *path, const json_t *state, const TrainConfig 
 
 int checkpoint_state(const char *folder, const TrainConfig *config, int64_t *step) {
     char *path = path_join(folder, "state.json");
-    if (!path) return -1;
-    json_error_t problem;
-    json_t *state = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
-    int result = -1;
-    if (state)
-        result = check_state(path, state, config, step);
-    else if (problem.line < 1)
-        error_int("%s", problem.text);
-    else
-        error_int("%s:%d: %s", path, problem.line, problem.text);
+    json_t *state = path ? read_state(path) : NULL;
+    int result = state ? check_state(path, state, config, step) : -1;
     json_decref(state);
     free(path);
+    return result;
+}
+
+int checkpoint_verify(const char *folder) {
+    json_t *state = state_of(folder);
+    int result = state ? frozen_verify(folder, json_object_get(state, "frozen")) : -1;
+    json_decref(state);
     return result;
 }

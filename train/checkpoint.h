@@ -8,9 +8,14 @@
 #include "train/optimizer.h"
 
 // Writes RUN/checkpoints/step-N (the model folder with p2s.json, optimizer.safetensors,
-// state.json), points `latest` to it, and removes the oldest beyond config->keep and what killed
-// saves left behind. N = optimizer->step.
-int checkpoint_save(const TrainConfig *config, const Model *model, const Optimizer *optimizer);
+// state.json), points `latest` to it, with is_best also `best`, and removes what killed saves left
+// behind and all but the newest config->keep and the best. N = optimizer->step. After a failure
+// nothing of it is left, and `latest` is what it was.
+int checkpoint_save(const TrainConfig *config, const Model *model, const Optimizer *optimizer,
+                    bool is_best);
+
+// Points `best` to the checkpoint of `step`, if the run still has that one.
+int checkpoint_mark_best(const char *run, int64_t step);
 
 // The folder of the newest checkpoint, owned by the caller; NULL without an error when the run has
 // none yet, NULL and an error when `latest` leads nowhere.
@@ -19,5 +24,8 @@ char *checkpoint_latest(const char *run);
 // Reads state.json of a checkpoint folder: the number of updates done. Refuses a checkpoint of
 // another task, seed or number of threads, since its run could not be continued to the same bits.
 int checkpoint_state(const char *folder, const TrainConfig *config, int64_t *step);
+
+// Refuses a checkpoint whose frozen weights are not those it was written with (frozen.h).
+int checkpoint_verify(const char *folder);
 
 #endif

@@ -32,6 +32,11 @@
     KEY(INT,    checkpoint_every, "train.checkpoint_every", "1000", "[1, 100000000]", "steps between checkpoints")                            \
     KEY(INT,    keep,           "train.keep",             "2", "[1, 1000000]", "checkpoints that stay; older ones are removed")               \
     KEY(INT,    sample_every,   "train.sample_every",     "500", "[0, 100000000]", "steps between sample pictures; 0 = none")                 \
+    KEY(INT,    validate_every, "train.validate_every",   "0", "[0, 100000000]", "steps between validations, and one at the end; 0 = none")          \
+    KEY(LIST,   validate_sets,  "validate.sets",          "", "", "sets that are scored, as in p2s eval: TYPE:key=value:...")                 \
+    KEY(LIST,   validate_systems, "validate.systems",     "", "", "rows that are scored; the first one's mean decides what is best; empty = the task's name") \
+    KEY(INT,    validate_images, "validate.images",       "16", "[0, 100000000]", "first images of each set that are scored; 0 = all")         \
+    KEY(LIST,   validate_options, "validate.options",     "", "", "further settings of p2s eval, each KEY=VALUE: readout.threshold=8, ...")    \
     KEY(CHOICE, normalise,      "train.normalise",        "batch", "batch|image|affine", "decoder output to 0..255: min-max over the batch or each image (method 2.5), or 127.5 (y + 1)") \
     KEY(INT,    foreground_steps, "train.foreground_steps", "0", "[0, 100000000]", "first steps on a white-objects-on-black target")          \
     KEY(CHOICE, loss_form,      "loss.form",              "code", "code|paper", "gen2seg's loss as released or as printed (method 2.3, 2.2)") \

@@ -5,7 +5,6 @@
 #include "autograd/backend.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "nn/safetensors.h"
 
 #include <math.h>
@@ -98,8 +97,8 @@ int optimizer_update(Optimizer *optimizer, const TrainConfig *config, double lr,
 
 int optimizer_check_gradients(const Optimizer *optimizer,
                               bool (*may_be_zero)(const char *name, void *context), void *context,
-                              int64_t *zeros) {
-    *zeros = 0;
+                              Text *zeros, int64_t *count) {
+    *count = 0;
     for (int64_t i = 0; i < optimizer->count; i++) {
         const char *name = optimizer->names[i];
         double square = 0;
@@ -110,7 +109,8 @@ int optimizer_check_gradients(const Optimizer *optimizer,
         if (square > 0) continue;
         if (!may_be_zero(name, context))
             return error_int("the gradient of %s is exactly zero: it cannot learn", name);
-        ++*zeros;
+        if (text_add(zeros, "%s\n", name) != 0) return -1;
+        ++*count;
     }
     return 0;
 }

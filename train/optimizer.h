@@ -3,6 +3,7 @@
 #ifndef TRAIN_OPTIMIZER_H
 #define TRAIN_OPTIMIZER_H
 
+#include "base/text.h"
 #include "nn/param.h"
 #include "train/config.h"
 
@@ -24,11 +25,11 @@ void optimizer_done(Optimizer *optimizer);
 int optimizer_update(Optimizer *optimizer, const TrainConfig *config, double lr, double *norm);
 
 // After the first backward pass: every trained parameter must hold a gradient with finite values.
-// Exactly zero gradients are allowed where `may_be_zero` says so, and counted in *zeros; any other
-// is an error that names the parameter.
+// Exactly zero gradients are allowed where `may_be_zero` says so, whose names are added to `zeros`,
+// a line each, and counted in *count; any other is an error that names the parameter.
 int optimizer_check_gradients(const Optimizer *optimizer,
                               bool (*may_be_zero)(const char *name, void *context), void *context,
-                              int64_t *zeros);
+                              Text *zeros, int64_t *count);
 
 // Moments as a safetensors file: "m.NAME" and "v.NAME" in memory layout. Load wants exactly them.
 int optimizer_save(const Optimizer *optimizer, const char *path);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// metrics.jsonl of a run: one JSON object per optimiser step, cut back to the checkpoint on resume.
+// Logs of a run: one JSON object per line, with its "step", cut back to the checkpoint on resume.
 #ifndef TRAIN_RUN_LOG_H
 #define TRAIN_RUN_LOG_H
 
+#include <jansson.h>
 #include <stdint.h>
-#include <stdio.h>
 
 typedef struct {
     int64_t step; // from 1: after this many updates
@@ -12,11 +12,21 @@ typedef struct {
     double images_per_second;
 } StepRecord;
 
-// Opens path for appending after dropping every line of a step above `step` and an unfinished last
-// line. NULL and an error when it cannot be written or holds something else.
-FILE *run_log_open(const char *path, int64_t step);
+typedef struct RunLog RunLog;
 
-// One line, handed to the system at once.
-int run_log_write(FILE *log, const StepRecord *record);
+// Called for every line that is kept, in order. 0, or -1 with an error.
+typedef int (*RunLogVisit)(void *context, const json_t *line);
+
+// Opens path for appending after dropping every line of a step above `step` and an unfinished last
+// line. `visit` may be NULL. NULL and an error when it cannot be written or holds something else.
+RunLog *run_log_open(const char *path, int64_t step, RunLogVisit visit, void *context);
+void run_log_close(RunLog *log); // takes NULL
+
+// Adds a line, which ends with a line end, handed to the system at once; a step's line.
+int run_log_add(RunLog *log, const char *line);
+int run_log_write(RunLog *log, const StepRecord *record);
+
+// Makes sure that all is on the disk.
+int run_log_sync(RunLog *log);
 
 #endif

@@ -38,6 +38,15 @@ ModelOptions task_model_options(const TrainConfig *config) {
                           .without_branch = !branch};
 }
 
+PredictSettings task_predict_settings(const TrainConfig *config) {
+    return (PredictSettings){
+        .normalise = config->normalise == NORMALISE_AFFINE ? PREDICT_AFFINE : PREDICT_MINMAX,
+        .x0 = config->predict_x0 == 0 ? PREDICT_X0_IMAGE : PREDICT_X0_ZERO,
+        .resolution = config->predict_resolution,
+        .prompt_sigma = config->prompt_sigma,
+    };
+}
+
 int device_batch_begin(DeviceBatch *device, const Batch *batch) {
     int64_t n = batch->count, h = batch->height, w = batch->width;
     *device = (DeviceBatch){.host = batch,

@@ -5,6 +5,7 @@
 #define TRAIN_TASK_H
 
 #include "data/loader.h"
+#include "eval/predict_settings.h"
 #include "nn/model.h"
 #include "train/config.h"
 
@@ -47,6 +48,9 @@ extern const Task task_vae, task_gen2seg, task_prompt2seg;
 // The task of a config, and how its model is opened: what is trained, everything else is frozen.
 const Task *task_find(const TrainConfig *config);
 ModelOptions task_model_options(const TrainConfig *config);
+
+// How the trained model wants to be asked.
+PredictSettings task_predict_settings(const TrainConfig *config);
 
 // The parameter sets of a model, at most TASK_SETS; returns how many.
 enum { TASK_SETS = 3 };

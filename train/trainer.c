@@ -4,6 +4,7 @@
 
 #include "autograd/backend.h"
 #include "autograd/tape.h"
+#include "autograd/trace.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -11,12 +12,14 @@
 #include "base/progress.h"
 #include "base/text.h"
 #include "train/checkpoint.h"
+#include "train/event_file.h"
 #include "train/plan.h"
 #include "train/run_data.h"
 #include "train/run_log.h"
 #include "train/sample_picture.h"
 #include "train/schedule.h"
 #include "train/task.h"
+#include "train/validate.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -30,7 +33,10 @@ typedef struct {
     Optimizer optimizer;
     RunData data;
     Loader *loader;
-    FILE *log;
+    RunLog *log;
+    EventFile *events;
+    Validation validation;
+    Text samples; // names of those of the step in the making
     int lock;
     bool quiet;
 } Trainer;
@@ -103,11 +109,23 @@ static int write_config(const TrainConfig *config) {
     return result;
 }
 
-static int open_log(Trainer *trainer) {
-    char *path = path_join(trainer->config->run, "metrics.jsonl");
-    trainer->log = path ? run_log_open(path, trainer->optimizer.step) : NULL;
-    free(path);
-    return trainer->log ? 0 : -1;
+static int open_logs(Trainer *trainer) {
+    int64_t step = trainer->optimizer.step;
+    char *metrics = path_join(trainer->config->run, "metrics.jsonl");
+    char *events = path_join(trainer->config->run, "events.out.tfevents.p2s");
+    trainer->log = metrics ? run_log_open(metrics, step, NULL, NULL) : NULL;
+    trainer->events = trainer->log && events ? event_file_open(events, step) : NULL;
+    free(events);
+    free(metrics);
+    return trainer->events ? 0 : -1;
+}
+
+static int open_validation(Trainer *trainer) {
+    Validation *validation = &trainer->validation;
+    if (validation_begin(validation, trainer->config, trainer->model, trainer->optimizer.step) != 0)
+        return -1;
+    if (validation->best_step == 0) return 0;
+    return checkpoint_mark_best(trainer->config->run, validation->best_step);
 }
 
 static int print_plan(const Trainer *trainer, const char *from) {
@@ -147,10 +165,12 @@ static int begin(Trainer *trainer, bool resume) {
     int result = checkpoint ? check_resume(config, checkpoint, trainer->quiet) : 0;
     if (result == 0 && from[0]) result = print_plan(trainer, from);
     if (result == 0) result = write_config(config);
+    if (result == 0 && checkpoint) result = checkpoint_verify(checkpoint);
     if (result == 0) result = run_data_open(config, trainer->quiet, &trainer->data);
     if (result == 0) result = open_model(trainer, checkpoint);
     if (result == 0 && checkpoint) result = load_state(trainer, checkpoint);
-    if (result == 0) result = open_log(trainer);
+    if (result == 0) result = open_logs(trainer);
+    if (result == 0) result = open_validation(trainer);
     if (result == 0) result = open_loader(trainer);
     free(checkpoint);
     return result;
@@ -160,7 +180,10 @@ static void end(Trainer *trainer) {
     tape_record(false);
     tape_reset();
     loader_close(trainer->loader);
-    if (trainer->log) fclose(trainer->log);
+    run_log_close(trainer->log);
+    event_file_close(trainer->events);
+    validation_done(&trainer->validation);
+    text_free(&trainer->samples);
     optimizer_done(&trainer->optimizer);
     model_free(trainer->model);
     run_data_close(&trainer->data);
@@ -174,6 +197,8 @@ static int picture(const Trainer *trainer, const DeviceBatch *batch, const Tenso
     char *path = text_format("%s/samples/step-%lld.png", trainer->config->run,
                              (long long)trainer->context.step + 1);
     int result = path ? sample_picture(batch, shown, prompt, path) : -1;
+    if (result == 0)
+        result = event_file_picture(trainer->events, trainer->context.step + 1, "samples", path);
     free(path);
     return result;
 }
@@ -185,6 +210,17 @@ static bool is_sample_step(const Trainer *trainer, int64_t part) {
     return due && part == config->accumulate - 1;
 }
 
+// Makes the loss once more, to say where it ceases to be finite.
+static int explain_loss(Trainer *trainer, const DeviceBatch *batch, double loss) {
+    Tensor *shown, *prompt;
+    tape_reset();
+    bool was = trace_nan(true);
+    trainer->task->loss(&trainer->context, batch, &shown, &prompt);
+    trace_nan(was);
+    if (error_is_set()) return error_context("the loss is %g", loss);
+    return error_int("the loss is %g", loss);
+}
+
 // Forward and backward of one micro-batch; adds its share to *loss.
 static int micro_step(Trainer *trainer, const DeviceBatch *batch, int64_t part, double *loss) {
     Tensor *shown = NONE, *prompt = NONE;
@@ -194,9 +230,7 @@ static int micro_step(Trainer *trainer, const DeviceBatch *batch, int64_t part, 
     double found = value ? tensor_item(value) : NAN;
     *loss += share * found;
     int result = value ? 0 : -1;
-    if (result == 0 && !isfinite(found))
-        result = error_int("the loss is %g on batch %lld (%s, ...)", found,
-                           (long long)batch->host->index, batch->host->names[0]);
+    if (result == 0 && !isfinite(found)) result = explain_loss(trainer, batch, found);
     if (result == 0 && is_sample_step(trainer, part))
         result = picture(trainer, batch, shown, prompt);
     if (result == 0) result = tape_backward(op_affine(value, share, 0));
@@ -205,15 +239,43 @@ static int micro_step(Trainer *trainer, const DeviceBatch *batch, int64_t part, 
     return result;
 }
 
-static int say_zero_gradients(const Trainer *trainer) {
-    int64_t zeros = 0;
-    if (optimizer_check_gradients(&trainer->optimizer, trainer->task->may_be_zero, NULL, &zeros) !=
-        0)
-        return -1;
-    if (zeros > 0 && !trainer->quiet)
-        fprintf(stderr, "%lld of %lld trained tensors start with a zero gradient: %s\n",
-                (long long)zeros, (long long)trainer->optimizer.count, trainer->task->zero_reason);
-    return 0;
+static int write_zeros(const Trainer *trainer, const Text *names, int64_t count) {
+    char *path = path_join(trainer->config->run, "zero_gradients.txt");
+    int result = path ? file_write(path, text_string(names), names->length) : -1;
+    if (result == 0 && !trainer->quiet)
+        fprintf(stderr, "%lld of %lld trained tensors start with a zero gradient, as %s: %s\n",
+                (long long)count, (long long)trainer->optimizer.count, trainer->task->zero_reason,
+                path);
+    free(path);
+    return result;
+}
+
+static int check_gradients(const Trainer *trainer) {
+    Text names = {0};
+    int64_t count = 0;
+    int result = optimizer_check_gradients(&trainer->optimizer, trainer->task->may_be_zero, NULL,
+                                           &names, &count);
+    if (result == 0 && count > 0) result = write_zeros(trainer, &names, count);
+    text_free(&names);
+    return result;
+}
+
+static int note_samples(Trainer *trainer, const Batch *batch) {
+    int result = 0;
+    for (int b = 0; result == 0 && b < batch->count; b++)
+        result = text_add(&trainer->samples, "%s%s", trainer->samples.length > 0 ? ", " : "",
+                          batch->names[b]);
+    return result;
+}
+
+static int write_record(Trainer *trainer, const StepRecord *record) {
+    const EventScalar scalars[] = {{"train/loss", record->loss},
+                                   {"train/lr", record->lr},
+                                   {"train/grad_norm", record->norm},
+                                   {"train/images_per_second", record->images_per_second}};
+    if (run_log_write(trainer->log, record) != 0) return -1;
+    return event_file_scalars(trainer->events, record->step, scalars,
+                              (int)(sizeof scalars / sizeof scalars[0]));
 }
 
 static int one_step(Trainer *trainer, StepRecord *record) {
@@ -223,21 +285,23 @@ static int one_step(Trainer *trainer, StepRecord *record) {
     *record = (StepRecord){.step = step + 1, .lr = learning_rate(config, step)};
     for (int64_t i = 0; i < trainer->optimizer.count; i++)
         tensor_clear_grad(trainer->optimizer.params[i]);
+    text_free(&trainer->samples);
     for (int64_t part = 0; part < config->accumulate; part++) {
         Batch *host = loader_next(trainer->loader);
         if (!host) return error_int("the loader ended early");
-        DeviceBatch batch;
-        int result = device_batch_begin(&batch, host);
+        DeviceBatch batch = {0};
+        int result = note_samples(trainer, host);
+        if (result == 0) result = device_batch_begin(&batch, host);
         if (result == 0) result = micro_step(trainer, &batch, part, &record->loss);
         device_batch_done(&batch);
         batch_free(host);
         if (result != 0) return -1;
     }
-    if (step == 0 && say_zero_gradients(trainer) != 0) return -1;
+    if (step == 0 && check_gradients(trainer) != 0) return -1;
     if (optimizer_update(&trainer->optimizer, config, record->lr, &record->norm) != 0) return -1;
     record->seconds = clock_seconds() - start;
     record->images_per_second = (double)(config->batch * config->accumulate) / record->seconds;
-    return run_log_write(trainer->log, record);
+    return write_record(trainer, record);
 }
 
 // ---- the loop -----------------------------------------------------------------------------------
@@ -255,27 +319,72 @@ static int finish_task(Trainer *trainer) {
     return result;
 }
 
+static int save(Trainer *trainer, bool is_best) {
+    if (run_log_sync(trainer->log) != 0 || event_file_sync(trainer->events) != 0 ||
+        validation_sync(&trainer->validation) != 0)
+        return -1;
+    return checkpoint_save(trainer->config, trainer->model, &trainer->optimizer, is_best);
+}
+
+// Validates where that is due. An interrupt leaves it to the resumed run.
+static int validate(Trainer *trainer, bool *improved) {
+    int64_t step = trainer->optimizer.step;
+    *improved = false;
+    if (interrupt_requested() || !validation_due(&trainer->validation, step)) return 0;
+    int result = validation_run(&trainer->validation, step, trainer->events, improved);
+    if (result != 0 && interrupt_requested()) error_take(), result = 0;
+    return result;
+}
+
+// What comes after a step; *stop: no further one.
+static int after_step(Trainer *trainer, bool *stop, TrainEnd *how) {
+    const TrainConfig *config = trainer->config;
+    int64_t done = trainer->optimizer.step;
+    bool last = done == config->steps, improved;
+    if (validate(trainer, &improved) != 0) return -1;
+    *stop = interrupt_requested();
+    if (last && finish_task(trainer) != 0) return -1;
+    if ((last || *stop || improved || done % config->checkpoint_every == 0) &&
+        save(trainer, improved) != 0)
+        return -1;
+    if (*stop && !last) *how = TRAIN_INTERRUPTED;
+    return 0;
+}
+
+static void write_note(const Trainer *trainer, const StepRecord *record, char *note, size_t size) {
+    const Validation *validation = &trainer->validation;
+    int length = snprintf(note, size, "loss %.4g, norm %.3g, %.1f images/s", record->loss,
+                          record->norm, record->images_per_second);
+    if (validation->step > 0 && length > 0)
+        snprintf(note + length, size - (size_t)length, ", validation %.3f (best %.3f at %lld)",
+                 validation->score, validation->best, (long long)validation->best_step);
+}
+
+// A validation that an interrupt has kept from the step of the checkpoint.
+static int catch_up(Trainer *trainer) {
+    bool improved;
+    if (trainer->optimizer.step == 0) return 0;
+    if (validate(trainer, &improved) != 0) return -1;
+    return improved ? checkpoint_mark_best(trainer->config->run, trainer->optimizer.step) : 0;
+}
+
 static int loop(Trainer *trainer, TrainEnd *how) {
     const TrainConfig *config = trainer->config;
     Progress progress;
-    char note[96] = "";
+    char note[160] = "";
+    bool stop = false;
+    if (catch_up(trainer) != 0) return -1;
     progress_begin(&progress, trainer->task->name, "step", trainer->optimizer.step, config->steps,
                    10, trainer->quiet);
-    while (trainer->optimizer.step < config->steps) {
+    while (trainer->optimizer.step < config->steps && !stop) {
         StepRecord record;
         if (one_step(trainer, &record) != 0)
-            return error_context("step %lld", (long long)trainer->context.step + 1);
-        int64_t done = trainer->optimizer.step;
-        snprintf(note, sizeof note, "loss %.4g, norm %.3g, %.1f images/s", record.loss, record.norm,
-                 record.images_per_second);
-        progress_update(&progress, done, note);
-        bool last = done == config->steps, stop = interrupt_requested();
-        if (last && finish_task(trainer) != 0) return -1;
-        if ((last || stop || done % config->checkpoint_every == 0) &&
-            checkpoint_save(config, trainer->model, &trainer->optimizer) != 0)
-            return -1;
-        if (stop && !last) *how = TRAIN_INTERRUPTED;
-        if (stop) break;
+            return error_context("step %lld (%s)", (long long)trainer->context.step + 1,
+                                 text_string(&trainer->samples));
+        if (after_step(trainer, &stop, how) != 0)
+            return error_context("after step %lld", (long long)trainer->optimizer.step);
+        write_note(trainer, &record, note, sizeof note);
+        progress_update(&progress, trainer->optimizer.step, note);
     }
     progress_end(&progress, trainer->optimizer.step, note);
     return 0;

@@ -3,9 +3,13 @@
 //
 //     RUN/config.yaml            every value resolved
 //     RUN/metrics.jsonl          one line per optimiser step
+//     RUN/validation.jsonl       one line per validation (validate.h)
+//     RUN/events.out.tfevents.p2s   the same and the pictures, for TensorBoard (event_file.h)
+//     RUN/zero_gradients.txt     trained tensors whose first gradient is zero, where there are some
 //     RUN/samples/step-N.png     image | prompt | prediction | target
 //     RUN/checkpoints/step-N/    a model folder, optimizer.safetensors, state.json
 //     RUN/checkpoints/latest     link to the newest; always complete
+//     RUN/checkpoints/best       link to the one with the best validation
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
 
@@ -17,7 +21,7 @@ typedef enum { TRAIN_FINISHED, TRAIN_INTERRUPTED } TrainEnd;
 // interrupt (which ends with a checkpoint). `resume` continues from checkpoints/latest where there
 // is one, and leaves a finished run as it is; without it a run folder that holds checkpoints is
 // refused. Prints the plan and progress on stderr unless quiet. Returns 0 and *end, or -1 with an
-// error; checkpoints stay intact then.
+// error that names the step and its samples; checkpoints stay intact then.
 int train_run(const TrainConfig *config, bool resume, bool quiet, TrainEnd *end);
 
 #endif
