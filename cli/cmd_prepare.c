@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// p2s prepare: walks a data set once, reads every sample, and writes what it found as an index; or
-// writes the built-in world as files.
+// p2s prepare: walks a data set once, reads every sample, and writes what it found as an index;
+// writes the built-in world as files; or completes a downloaded model folder.
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/device.h"
 
 #include "base/error.h"
 #include "base/file.h"
@@ -12,6 +13,8 @@
 #include "base/threads.h"
 #include "data/clean.h"
 #include "data/export.h"
+#include "nn/empty_prompt.h"
+#include "nn/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,14 +24,16 @@
 #define NAME(name) " " #name
 static const char help[] =
     "usage: p2s prepare TYPE PATH [--split S] [--subset S] [--out FILE] [--drop FILE]\n"
-    "       p2s prepare scenes DIR [--split S] [--seed N] [--size PIXELS] [--count N]\n\n"
+    "       p2s prepare scenes DIR [--split S] [--seed N] [--size PIXELS] [--count N]\n"
+    "       p2s prepare prompt MODEL\n\n"
     "Reads every sample of a set once and writes an index (JSON) that training opens: names, "
     "sizes,\n"
     "instance counts, checksums of pixels and labels, and what was dropped and why: samples that\n"
     "are damaged, that have no instance, that --drop lists, or, in hypersim, that lie in a scene\n"
     "with fewer objects than --min-objects. Each damaged sample is named; exit code 1 when there\n"
     "was one. The built-in scenes are written to DIR as files instead: images/, labels/,\n"
-    "annotations/instances.json.\n\n"
+    "annotations/instances.json. prompt asks a model folder's text_encoder/ and tokenizer/ for\n"
+    "the empty prompt, once, and writes MODEL/empty_prompt.safetensors.\n\n"
     "  --split S, --subset S   as the set names them; an unknown one is refused with the known\n"
     "  --out FILE              of the index (default PATH/index[-SPLIT][-SUBSET].json)\n"
     "  --drop FILE             names of samples, or what they begin with up to a /, one a line\n"
@@ -41,7 +46,8 @@ static const char help[] =
     "Types: " DATASET_LIST(
         NAME) "; p2s info data says what PATH, S and S mean for each.\n\n"
               "  p2s prepare hypersim /data/hypersim --drop configs/hypersim-broken.txt\n"
-              "  p2s prepare scenes runs/shapes --split shapes --count 200\n";
+              "  p2s prepare scenes runs/shapes --split shapes --count 200\n"
+              "  p2s prepare prompt models/gen2seg-sd\n";
 
 enum { MIN_OBJECTS = 10 };
 
@@ -177,6 +183,16 @@ static int export_scenes(const PrepareArguments *arguments, const Dataset *set) 
     return 0;
 }
 
+static int prepare_prompt(const char *model) {
+    EmptyPrompt made;
+    if (device_use("cpu", 0) || empty_prompt_write(model, &made)) return command_failed();
+    printf("%s/" EMPTY_PROMPT_FILE
+           ": train [%lld,%lld], infer [2,%lld], tokens %d %d, padding %d\n",
+           model, (long long)made.positions, (long long)made.width, (long long)made.width,
+           made.begin, made.end, made.pad);
+    return EXIT_OK;
+}
+
 static int prepare(const PrepareArguments *arguments) {
     const bool scenes = strcmp(arguments->type, "scenes") == 0;
     const DatasetOptions options = {.path = scenes ? NULL : arguments->path,
@@ -219,8 +235,9 @@ int cmd_prepare(int argc, char **argv) {
                              .max_words = 2};
     if (!arguments_read(&known, argc, argv, &code)) return code;
     if (words.count < 2)
-        return arguments_wrong("prepare", "expected the type of a data set, and a path");
+        return arguments_wrong("prepare", "expected the type of a data set, or prompt, and a path");
     arguments.type = words.items[0];
     arguments.path = words.items[1];
+    if (strcmp(arguments.type, "prompt") == 0) return prepare_prompt(arguments.path);
     return prepare(&arguments);
 }

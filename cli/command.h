@@ -9,7 +9,7 @@
     COMMAND(train, "train a model, or continue a run")                              \
     COMMAND(eval, "score a model and trivial systems on sets, same prompts")        \
     COMMAND(predict, "the mask of what a point in an image lies on")                \
-    COMMAND(prepare, "walk a data set once: verify, count, write its index")        \
+    COMMAND(prepare, "walk a data set once, write the scenes, or the empty prompt") \
     COMMAND(init, "write a model folder with random weights")                       \
     COMMAND(info, "say what a model, a data set, a weight file or this machine is") \
     COMMAND(bench, "time ops, the loss, a training step, prediction, the loader")   \

@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EMPTY_PROMPT "empty_prompt.safetensors"
-
 enum { LONG_PROMPT = 77, SHORT_PROMPT = 2 };
 
 // ---- the empty prompt ---------------------------------------------------------------------------
@@ -184,7 +182,7 @@ static int take_schedule(Model *model, const char *folder) {
 
 static int take_prompt(Model *model, const char *folder, const ModelOptions *options,
                        Source source) {
-    char *path = path_join(folder, EMPTY_PROMPT);
+    char *path = path_join(folder, EMPTY_PROMPT_FILE);
     if (!path) return -1;
     int result;
     if (file_exists(path))
@@ -193,7 +191,7 @@ static int take_prompt(Model *model, const char *folder, const ModelOptions *opt
         result = random_prompt(model, options->dtype, options->seed);
     else
         result = error_int("%s is missing: the text encoder's answers to the empty prompt, tensors "
-                           "train [77,%lld] and infer [2,%lld]",
+                           "train [77,%lld] and infer [2,%lld]; p2s prepare prompt makes it",
                            path, (long long)model->unet->config.context_width,
                            (long long)model->unet->config.context_width);
     free(path);
@@ -312,7 +310,7 @@ static int write_index(const Model *model, const char *folder) {
 }
 
 static int write_rest(const Model *model, const char *folder) {
-    char *inner = path_join(folder, "scheduler"), *prompt = path_join(folder, EMPTY_PROMPT);
+    char *inner = path_join(folder, "scheduler"), *prompt = path_join(folder, EMPTY_PROMPT_FILE);
     char *schedule = part_path(folder, "scheduler", "scheduler_config.json");
     int result = -1;
     if (inner && prompt && schedule && folder_make(inner) == 0 &&

@@ -15,6 +15,7 @@
 #include "nn/vae.h"
 
 #define MODEL_WEIGHTS "diffusion_pytorch_model.safetensors" // of every part
+#define EMPTY_PROMPT_FILE "empty_prompt.safetensors"
 
 enum { MODEL_TIMESTEP = 999 }; // the only one that is used: one step from noise-free to clean
 

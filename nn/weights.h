@@ -9,8 +9,9 @@
 
 // Loads every parameter of the set. Names and shapes must agree as sets: all that are missing,
 // unexpected or of another shape are counted and the first few named. Old names of the VAE's
-// attention (query, key, value, proj_attn) are understood. Frozen f32 parameters whose bytes are
-// the same in both layouts are borrowed from the mapped file where the back end can read it there.
+// attention (query, key, value, proj_attn) are understood; position_ids (I64), which old text
+// encoders hold, are passed over. Frozen f32 parameters whose bytes are the same in both layouts
+// are borrowed from the mapped file where the back end can read it there.
 // Parameters of an F32 set may be stored as F64, F32, F16 or BF16.
 int weights_load(ParamSet *set, const char *path);
 

@@ -16,6 +16,10 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from safetensors.numpy import save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizerFast
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "fidelity"))
+import text as texts  # scripts/fidelity/text.py
 
 OUT = sys.argv[1]
 
@@ -81,7 +85,7 @@ def save(case, model, outputs, inputs):
         kept["d" + name] = np.array([probe(name, g)])
     save_file(kept, os.path.join(OUT, case + ".safetensors"))
     with open(os.path.join(OUT, case + ".json"), "w") as file:
-        file.write(model.to_json_string())
+        file.write(model.config.to_json_string() if isinstance(model, CLIPTextModel) else model.to_json_string())
     print(case, len(names), sum(p.numel() for p in params.values()))
 
 
@@ -128,6 +132,27 @@ def controlnet(case, config, embedding, batch, height, width):
         file.write(base.to_json_string())
 
 
+def text(case, activation):
+    model = start(CLIPTextModel(CLIPTextConfig(vocab_size=50, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=3,
+                                               max_position_embeddings=9, hidden_act=activation)))
+    torch.set_default_dtype(torch.float64)  # of the mask
+    hidden = model(torch.tensor([[i * i * 7 % 50 for i in range(n, n + 7)] for n in (0, 11)])).last_hidden_state
+    torch.set_default_dtype(torch.float32)
+    save(case, model, {"hidden": hidden.permute(0, 2, 1).unsqueeze(2)}, {})
+
+
+def tokenizer():
+    """Vocabulary and merges of the fidelity suite, and what CLIPTokenizerFast makes of some strings."""
+    folder = os.path.join(OUT, "text", "tokenizer")
+    texts.write_tokenizer(folder, "old")
+    fast, young = CLIPTokenizerFast.from_pretrained(folder), texts.new_marks()
+    chosen = ["".join(c for c in s if c not in young) for s in texts.strings(np.random.default_rng(1), 400)]
+    rows = [{"text": s, "ids": fast(s).input_ids} for s in chosen if len(s) < 600]
+    with open(os.path.join(OUT, "text", "strings.json"), "w", encoding="utf-8") as file:
+        file.write("[" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) + "]\n")
+    print("tokenizer", len(rows))
+
+
 def fingerprint(name, cls, **config):
     """FNV-1a (64 bits) of the sorted names and shapes, for the full-size networks."""
     with torch.device("meta"):
@@ -146,6 +171,11 @@ FULL15 = FULL | dict(attention_head_dim=8, cross_attention_dim=768, use_linear_p
 FULL_VAE = dict(in_channels=3, out_channels=3, latent_channels=4, block_out_channels=(128, 256, 512, 512), layers_per_block=2,
                 down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4)
 
+
+def text_model(**config):
+    return CLIPTextModel(CLIPTextConfig(**config))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     os.makedirs(OUT, exist_ok=True)
@@ -156,9 +186,13 @@ if __name__ == "__main__":
     vae()
     controlnet("controlnet_miniature", MINI, (16, 32, 64), 2, 6, 9)
     controlnet("controlnet_sd2", SD2, (4, 8, 8, 12), 1, 12, 11)
+    text("text_gelu", "gelu")
+    text("text_quick_gelu", "quick_gelu")
+    tokenizer()
     branch = {k: FULL[k] for k in ENCODER_KEYS}
     full = {"unet sd2": fingerprint("unet", UNet2DConditionModel, **FULL), "unet sd15": fingerprint("unet", UNet2DConditionModel, **FULL15),
             "vae sd2": fingerprint("vae", AutoencoderKL, **FULL_VAE),
+            "text sd2": fingerprint("text", text_model, **texts.TOWERS["sd2"]), "text sd15": fingerprint("text", text_model, **texts.TOWERS["sd15"]),
             "controlnet sd2 1": fingerprint("controlnet", ControlNetModel, **branch, conditioning_channels=1),
             "controlnet sd2 3": fingerprint("controlnet", ControlNetModel, **branch, conditioning_channels=3)}
     with open(os.path.join(OUT, "full_size.json"), "w") as file:

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "cpu/cpu.h"
 #include "nn/controlnet.h"
+#include "nn/text_encoder.h"
 #include "nn/unet.h"
 #include "nn/vae.h"
 #include "nn/weights.h"
@@ -75,6 +76,19 @@ static void unet_is_published(const char *config, const char *name, int64_t para
 
 Test(networks, sd2_unet_has_the_published_names_and_shapes) {
     unet_is_published("sd2", "unet sd2", 865910724);
+}
+
+static void text_is_published(const char *config, const char *name, size_t tensors,
+                              int64_t parameters) {
+    TextEncoder *encoder = text_encoder_new(text_config_named(config), F32);
+    cr_assert_not_null(encoder, "%s", error_message());
+    is_published(name, &encoder->params, tensors, parameters);
+    text_encoder_free(encoder);
+}
+
+Test(networks, text_encoders_have_the_published_names_and_shapes) {
+    text_is_published("sd2", "text sd2", 372, 340387840);
+    text_is_published("sd15", "text sd15", 196, 123060480);
 }
 
 Test(networks, sd15_unet_has_the_published_names_and_shapes) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Our networks against diffusers: same weights, same inputs, same outputs and gradients. The
-// fixtures are made by scripts/make_fixtures.py in float64; weights, inputs and probes are a hash
-// of (name, index). Of a gradient its product with a probe is compared.
+// Our networks against diffusers and transformers: same weights, same inputs, same outputs and
+// gradients. The fixtures are made by scripts/make_fixtures.py in float64; weights, inputs and
+// probes are a hash of (name, index). Of a gradient its product with a probe is compared.
 #include "autograd/tape.h"
 #include "base/error.h"
 #include "cpu/cpu.h"
 #include "nn/controlnet.h"
 #include "nn/safetensors.h"
+#include "nn/text_encoder.h"
 #include "nn/unet.h"
 #include "nn/vae.h"
 
@@ -340,4 +341,38 @@ Test(reference, miniature_branch_through_a_frozen_unet) {
 Test(reference, branch_built_like_sd2_through_a_frozen_unet) {
     controlnet_agrees("controlnet_sd2", 1, 12, 11, F64, F64_LIMIT);
     controlnet_agrees("controlnet_sd2", 1, 12, 11, F32, F32_LIMIT);
+}
+
+static void text_encoder_agrees(const char *name, Dtype dtype, double limit) {
+    enum { TEXTS = 2, TOKENS = 7 };
+    char config_file[128];
+    snprintf(config_file, sizeof config_file, "%s.json", name);
+    Case run = begin(name, dtype, limit);
+    TextConfig config;
+    cr_assert_eq(text_config_read(&config, fixture(config_file)), 0, "%s", error_message());
+    TextEncoder *encoder = text_encoder_new(&config, dtype);
+    cr_assert_not_null(encoder, "%s", error_message());
+    start(&encoder->params);
+    params_train(&encoder->params, "");
+    int32_t ids[TEXTS * TOKENS];
+    for (int i = 0; i < TEXTS * TOKENS; i++) {
+        const int n = i < TOKENS ? i : 11 + i - TOKENS;
+        ids[i] = n * n * 7 % 50;
+    }
+    Tensor *tokens = tensor_new(SHAPE(I32, TEXTS, TOKENS));
+    cr_assert_eq(tensor_write(tokens, ids), 0);
+    Tensor *hidden = text_encoder_forward(encoder, tokens);
+    finish(&run, &encoder->params, output(&run, "hidden", hidden, NULL));
+    tensor_free(tokens);
+    text_encoder_free(encoder);
+}
+
+Test(reference, text_encoder_with_exact_gelu) {
+    text_encoder_agrees("text_gelu", F64, 1e-10);
+    text_encoder_agrees("text_gelu", F32, F32_LIMIT);
+}
+
+Test(reference, text_encoder_with_quick_gelu) {
+    text_encoder_agrees("text_quick_gelu", F64, 1e-10);
+    text_encoder_agrees("text_quick_gelu", F32, F32_LIMIT);
 }
