@@ -55,7 +55,8 @@ typedef struct {
 // The groups: cli/run_<name>.c defines components_<name>.
 // clang-format off
 #define COMPONENT_GROUPS(GROUP) \
-    GROUP(loss)
+    GROUP(loss) \
+    GROUP(text)
 // clang-format on
 
 #define GROUP(name) extern const ComponentGroup components_##name;

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// Many texts or lists in one tensor of `p2s run`: all items one behind the other, and a second
+// tensor that says where each ends.
+#ifndef CLI_RUN_LISTS_H
+#define CLI_RUN_LISTS_H
+
+#include "cli/run.h"
+
+typedef struct {
+    int32_t *items, *ends;
+    size_t count, capacity, lists, list_capacity;
+} IntegerLists;
+
+// Appends a list; writes all lists as two outputs; frees them.
+int integer_lists_add(IntegerLists *lists, const int32_t *items, size_t count);
+int integer_lists_output(Run *run, const IntegerLists *lists, const char *items, const char *ends);
+void integer_lists_free(IntegerLists *lists);
+
+// The input `name`, which says where lists end: checks that it rises and goes up to `total`.
+// Returns [*count] integers, owned by the caller.
+int32_t *run_ends(Run *run, const char *name, int64_t total, size_t *count);
+
+// Gives the texts of the inputs "text" and "ends" to `each`, in order, until it fails.
+typedef int TextVisit(void *context, const uint8_t *bytes, size_t size);
+int run_each_text(Run *run, TextVisit *each, void *context);
+
+#endif
