@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// COCO JSON to tables. The JSON tree is freed as soon as the tables stand; all polygons lie in one
+// COCO JSON to tables. No tree of the whole file is made (json_text.h); all polygons lie in one
 // array of coordinates and all run lengths in another. Source: datasets.md 2.5.
 #include "data/coco_json.h"
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "data/json_text.h"
 #include "data/polygon.h"
 #include "data/rle.h"
 
@@ -32,17 +33,10 @@ static int get_whole(const json_t *object, const char *key, int64_t low, int64_t
 }
 
 static int get_int(const json_t *object, const char *key, int low, int high, int *value) {
-    int64_t wide;
+    int64_t wide = 0;
     if (get_whole(object, key, low, high, &wide)) return -1;
     *value = (int)wide;
     return 0;
-}
-
-static const json_t *get_array(const json_t *object, const char *key) {
-    const json_t *member = json_object_get(object, key);
-    if (!member) return error_null("\"%s\" is missing", key);
-    if (!json_is_array(member)) return error_null("\"%s\" is not a list", key);
-    return member;
 }
 
 // A name that stays inside the folder it is joined to.
@@ -55,7 +49,14 @@ static bool is_inner_path(const char *name) {
     return true;
 }
 
-static int read_image(CocoFile *file, const json_t *entry) {
+// What the readers of elements work on.
+typedef struct {
+    CocoFile *file;
+    bool (*wanted)(int category);
+} Reading;
+
+static int read_image(void *context, const json_t *entry) {
+    CocoFile *file = ((Reading *)context)->file;
     CocoImage image = {0};
     if (get_whole(entry, "id", -max_id, max_id, &image.id)) return -1;
     if (get_int(entry, "width", 1, MAX_SIDE, &image.width) ||
@@ -73,7 +74,8 @@ static int read_image(CocoFile *file, const json_t *entry) {
     return 0;
 }
 
-static int read_category(CocoFile *file, const json_t *entry) {
+static int read_category(void *context, const json_t *entry) {
+    CocoFile *file = ((Reading *)context)->file;
     int id;
     if (get_int(entry, "id", 0, 1 << 30, &id)) return -1;
     if (array_grow(&file->categories, &file->category_capacity, file->category_count, sizeof id))
@@ -105,7 +107,6 @@ static int read_polygon(CocoFile *file, const json_t *list) {
 static int read_polygons(CocoFile *file, const json_t *lists, CocoAnnotation *annotation) {
     annotation->first_part = file->polygon_count;
     annotation->parts = json_array_size(lists);
-    if (annotation->parts == 0) return error_int("\"segmentation\" is an empty list");
     for (size_t i = 0; i < annotation->parts; i++)
         if (read_polygon(file, json_array_get(lists, i))) return -1;
     return 0;
@@ -200,14 +201,20 @@ static int read_fields(CocoFile *file, const json_t *entry, CocoAnnotation *anno
     return error_int("\"segmentation\" is neither polygons nor run lengths");
 }
 
-static int read_annotation(CocoFile *file, const json_t *entry, bool (*wanted)(int category)) {
+// Annotations without a shape or of another category are checked, too, before they are left out.
+static int read_annotation(void *context, const json_t *entry) {
+    const Reading *reading = context;
+    CocoFile *file = reading->file;
     CocoAnnotation annotation = {0};
     if (get_whole(entry, "id", -max_id, max_id, &annotation.id)) return -1;
     const size_t polygons = file->polygon_count, coordinates = file->coordinate_count,
                  runs = file->run_count;
     if (read_fields(file, entry, &annotation))
         return error_context("annotation %lld", (long long)annotation.id);
-    if (wanted && !wanted(annotation.category)) {
+    const bool wanted = !reading->wanted || reading->wanted(annotation.category);
+    const bool shaped = annotation.parts > 0 || annotation.runs > 0;
+    if (!wanted || !shaped) {
+        file->without_shape += wanted;
         file->polygon_count = polygons;
         file->coordinate_count = coordinates;
         file->run_count = runs;
@@ -220,27 +227,12 @@ static int read_annotation(CocoFile *file, const json_t *entry, bool (*wanted)(i
     return 0;
 }
 
-static int read_images(CocoFile *file, const json_t *root) {
-    const json_t *list = get_array(root, "images");
-    if (!list) return -1;
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (read_image(file, json_array_get(list, i))) return error_context("images[%zu]", i);
+static int sort_images(CocoFile *file) {
     if (file->image_count)
         qsort(file->images, file->image_count, sizeof *file->images, compare_images);
     for (size_t i = 1; i < file->image_count; i++)
         if (file->images[i].id == file->images[i - 1].id)
             return error_int("two images have the id %lld", (long long)file->images[i].id);
-    return 0;
-}
-
-static int read_categories(CocoFile *file, const json_t *root) {
-    const json_t *list = get_array(root, "categories");
-    if (!list) return -1;
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (read_category(file, json_array_get(list, i)))
-            return error_context("categories[%zu]", i);
-    if (file->category_count)
-        qsort(file->categories, file->category_count, sizeof(int), compare_ints);
     return 0;
 }
 
@@ -267,28 +259,24 @@ static int group_annotations(CocoFile *file) {
     return 0;
 }
 
-static int read_root(CocoFile *file, const json_t *root, bool (*wanted)(int category)) {
-    if (read_images(file, root) || read_categories(file, root)) return -1;
-    const json_t *list = get_array(root, "annotations");
-    if (!list) return -1;
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (read_annotation(file, json_array_get(list, i), wanted))
-            return error_context("annotations[%zu]", i);
+// Annotations come last, since they name images and categories; the file may have any order.
+static int read_lists(CocoFile *file, const JsonText *text, bool (*wanted)(int category)) {
+    Reading reading = {file, wanted};
+    if (json_text_list(text, "images", read_image, &reading) || sort_images(file)) return -1;
+    if (json_text_list(text, "categories", read_category, &reading)) return -1;
+    if (file->category_count)
+        qsort(file->categories, file->category_count, sizeof(int), compare_ints);
+    if (json_text_list(text, "annotations", read_annotation, &reading)) return -1;
     return group_annotations(file);
 }
 
 CocoFile *coco_file_read(const char *path, bool (*wanted)(int category)) {
-    json_error_t problem;
-    json_t *root = json_load_file(path, 0, &problem);
-    if (!root && problem.line < 0) return error_null("%s: %s", path, problem.text);
-    if (!root)
-        return error_null("%s: line %d, column %d: %s", path, problem.line, problem.column,
-                          problem.text);
-    CocoFile *file = array_new(1, sizeof *file);
-    const int status = file ? read_root(file, root, wanted) : -1;
-    json_decref(root);
+    JsonText *text = json_text_open(path);
+    CocoFile *file = text ? array_new(1, sizeof *file) : NULL;
+    const int status = file ? read_lists(file, text, wanted) : -1;
+    if (text && status) error_context("%s", path);
+    json_text_close(text);
     if (status == 0) return file;
-    error_context("%s", path);
     coco_file_free(file);
     return NULL;
 }

@@ -41,9 +41,11 @@ typedef struct {
     size_t coordinate_count, coordinate_capacity;
     uint32_t *runs;
     size_t run_count, run_capacity;
+    size_t without_shape; // wanted annotations left out because their segmentation is empty
 } CocoFile;
 
-// Reads a file. Annotations whose category `wanted` refuses (NULL: none) are checked and left out.
+// Reads a file. Annotations whose category `wanted` refuses (NULL: none) are checked and left out,
+// and so are those with an empty list of polygons.
 // Unknown keys are skipped. A missing or malformed field is an error that names the file and the
 // image's or annotation's id.
 CocoFile *coco_file_read(const char *path, bool (*wanted)(int category));

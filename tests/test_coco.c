@@ -180,6 +180,28 @@ Test(coco, strings_empty_masks_and_unwanted_categories) {
     cr_expect_eq(pixels, 3 + 36);
     sample_free(&sample);
     dataset_close(set);
+    set = open_set(&root, "seen");
+    cr_assert_eq(dataset_read(set, 0, &sample), 0, "%s", error_message());
+    cr_assert_eq(sample.instance_count, 1);
+    cr_expect_eq(sample.instances[0].id, 3);
+    sample_free(&sample);
+    dataset_close(set);
+    folder_remove(root.text);
+}
+
+Test(coco, annotations_without_a_shape_are_left_out_and_counted) {
+    const Path root = make_set(
+        ANNOTATION(1, 1, 1, 0, "[]") "," ANNOTATION(2, 1, 1, 0, RECTANGLE(0, 0, 2, 2)), one_image);
+    Dataset *set = open_set(&root, NULL);
+    cr_assert_not_null(set, "%s", error_message());
+    Sample sample;
+    cr_assert_eq(dataset_read(set, 0, &sample), 0, "%s", error_message());
+    cr_assert_eq(sample.instance_count, 1);
+    cr_expect_eq(sample.instances[0].id, 2);
+    const char *description = dataset_describe(set);
+    cr_expect_not_null(strstr(description, "1 annotations without a shape"), "%s", description);
+    sample_free(&sample);
+    dataset_close(set);
     folder_remove(root.text);
 }
 
@@ -223,7 +245,6 @@ Test(coco, malformed_annotations_are_errors_that_name_file_and_id) {
         {ANNOTATION(77, 1, null, 0, RECTANGLE(0, 0, 2, 2)), "\"area\""},
         {ANNOTATION(77, 1, 1, 2, RECTANGLE(0, 0, 2, 2)), "\"iscrowd\" is 2"},
         {ANNOTATION(77, 1, 1, 0, "null"), "neither polygons"},
-        {ANNOTATION(77, 1, 1, 0, "[]"), "empty"},
         {ANNOTATION(77, 1, 1, 0, "[3]"), "not a list"},
         {ANNOTATION(77, 1, 1, 0, "[[1, 2, 3, 4]]"), "4 numbers"},
         {ANNOTATION(77, 1, 1, 0, "[[1, 2, 3, 4, 5, 6, 7]]"), "7 numbers"},
@@ -245,7 +266,10 @@ Test(coco, malformed_annotations_are_errors_that_name_file_and_id) {
         expect_refused(cases[i].text, one_image, "77", cases[i].part);
     expect_refused("{}", one_image, "annotations[0]", "\"id\" is missing");
     expect_refused("3", one_image, "annotations[0]", "\"id\" is missing");
-    expect_refused("{", one_image, "line 1", "near");
+    expect_refused("{", one_image, "line 1", "a bracket that closes another kind");
+    expect_refused("{\"id\": 77,}", one_image, "line 1", "string or '}' expected");
+    expect_refused("{\"id\": 77} {\"id\": 78}", one_image, "annotations[0]", "missing");
+    expect_refused("\"open", one_image, "line 1", "a string without an end");
 }
 
 Test(coco, malformed_images_are_errors_that_name_file_and_id) {
@@ -296,6 +320,6 @@ Test(coco, missing_files_and_unknown_options_are_refused) {
     expect_error("novel");
     write_bytes(in_folder(root.text, "annotations/instances_tiny.json").text, "[]", 2);
     cr_expect_null(open_set(&root, NULL));
-    expect_error("\"images\" is missing");
+    expect_error("line 1, column 1: expected '{', an object");
     folder_remove(root.text);
 }
