@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A user's own data: images/ with JPEG or PNG files, labels/ with a PNG of the same name before the
-// dot, whose values are instance ids (0 background).
+// dot, whose values are instance ids (0 background). A split is a list of names in a file, or a
+// share of all that a stream of random numbers chooses by name.
+#include "autograd/rng.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -13,12 +15,14 @@
 #include <string.h>
 #include <strings.h>
 
+enum { MAX_LIST = 1 << 28 };
+
 typedef struct {
     char *root;
     bool ignore255;
     char **names; // [count] of image files that have labels, owned
     size_t count, capacity;
-    int64_t without_labels, without_image;
+    int64_t without_labels, without_image, not_in_split;
     char *description;
 } Folder;
 
@@ -104,6 +108,123 @@ static int scan(Folder *set) {
     return status;
 }
 
+// ---- splits -------------------------------------------------------------------------------------
+
+// Keeps the images for which keep says true, in order.
+static void keep_chosen(Folder *set, const bool *keep) {
+    size_t kept = 0;
+    for (size_t i = 0; i < set->count; i++)
+        if (keep[i])
+            set->names[kept++] = set->names[i];
+        else
+            free(set->names[i]);
+    set->not_in_split += (int64_t)(set->count - kept);
+    set->count = kept;
+}
+
+static int compare_to_line(const void *line, const void *name) {
+    const char *image = *(char *const *)name;
+    const size_t length = strlen(line), stem = stem_length(image);
+    const int order = memcmp(line, image, length < stem ? length : stem);
+    return order ? order : (length > stem) - (length < stem);
+}
+
+// Marks the images that the lines of a text name, with or without the ending.
+static int choose_listed(const Folder *set, char *text, const char *path, bool *keep) {
+    char *rest = NULL;
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char *name = text_trim(line);
+        if (!*name) continue;
+        const size_t stem = stem_length(name);
+        if (stem) name[stem] = '\0';
+        char **found = bsearch(name, set->names, set->count, sizeof *set->names, compare_to_line);
+        if (!found) return error_int("%s: \"%s\" has no image with labels", path, name);
+        keep[found - set->names] = true;
+    }
+    return 0;
+}
+
+static int keep_listed(Folder *set, const char *split) {
+    char *path = text_format("%s/%s.txt", set->root, split);
+    char *text = path ? file_read(path, MAX_LIST, NULL) : NULL;
+    bool *keep = text ? array_new(set->count, sizeof *keep) : NULL;
+    const int status = keep ? choose_listed(set, text, path, keep) : -1;
+    if (status == 0) keep_chosen(set, keep);
+    free(keep);
+    free(text);
+    free(path);
+    return status;
+}
+
+typedef struct {
+    uint64_t key;
+    size_t index;
+} Ticket;
+
+static int compare_tickets(const void *left, const void *right) {
+    const Ticket *a = left, *b = right;
+    if (a->key != b->key) return a->key < b->key ? -1 : 1;
+    return (a->index > b->index) - (a->index < b->index);
+}
+
+// A number that depends on seed and name only, so that one more image moves at most one other.
+static uint64_t ticket_of(uint64_t seed, const char *name) {
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < stem_length(name); i++)
+        hash = (hash ^ (unsigned char)name[i]) * UINT64_C(1099511628211);
+    Rng rng = rng_stream(seed, "folder split", hash, 0);
+    return (uint64_t)rng_u32(&rng) << 32 | rng_u32(&rng);
+}
+
+// The validation part is `share` of the images, at least one; the training part all others.
+static int keep_share(Folder *set, bool validation, double share, uint64_t seed) {
+    Ticket *tickets = array_new(set->count, sizeof *tickets);
+    bool *keep = array_new(set->count, sizeof *keep);
+    const int status = tickets && keep ? 0 : -1;
+    if (status == 0) {
+        for (size_t i = 0; i < set->count; i++)
+            tickets[i] = (Ticket){ticket_of(seed, set->names[i]), i};
+        qsort(tickets, set->count, sizeof *tickets, compare_tickets);
+        size_t drawn = (size_t)(share * (double)set->count + 0.5);
+        if (drawn == 0 && share > 0) drawn = 1;
+        for (size_t i = 0; i < set->count; i++) keep[tickets[i].index] = (i < drawn) == validation;
+        keep_chosen(set, keep);
+    }
+    free(tickets);
+    free(keep);
+    return status;
+}
+
+// "train@SHARE" and "val@SHARE", with "@SEED" after it or not.
+static int keep_random(Folder *set, const char *split) {
+    const bool validation = text_starts_with(split, "val@");
+    char *share_text = string_copy(strchr(split, '@') + 1);
+    if (!share_text) return -1;
+    double share;
+    int64_t seed = 0;
+    char *seed_text = strchr(share_text, '@');
+    if (seed_text) *seed_text++ = '\0';
+    int status = text_to_double(share_text, 0, 1, &share);
+    if (status == 0 && seed_text) status = text_to_int64(seed_text, 0, UINT32_MAX, &seed);
+    if (status == 0) status = keep_share(set, validation, share, (uint64_t)seed);
+    free(share_text);
+    return status;
+}
+
+static int choose_split(Folder *set, const char *split) {
+    const bool random = text_starts_with(split, "train@") || text_starts_with(split, "val@");
+    if (!random && strchr(split, '/'))
+        return error_int("split \"%s\", expected the name of a list without a /", split);
+    const int status = random ? keep_random(set, split) : keep_listed(set, split);
+    if (status)
+        return error_context("split \"%s\", expected train@SHARE, val@SHARE (SHARE from 0 to 1, "
+                             "then @SEED if not 0), or NAME of a list %s/NAME.txt",
+                             split, set->root);
+    return set->count ? 0 : error_int("%s: the split \"%s\" has no image", set->root, split);
+}
+
+// ---- the five functions -------------------------------------------------------------------------
+
 static void folder_close(void *opened) {
     Folder *set = opened;
     for (size_t i = 0; i < set->count; i++) free(set->names[i]);
@@ -114,20 +235,19 @@ static void folder_close(void *opened) {
 }
 
 static void *folder_open(const DatasetOptions *options) {
-    if (option_unused("folder", "split", options->split)) return NULL;
-    const char *subset = option_or(options->subset, "");
+    const char *subset = option_or(options->subset, ""), *split = option_or(options->split, "");
     if (*subset && strcmp(subset, "ignore255") != 0)
         return error_null("subset \"%s\", expected ignore255 or nothing", subset);
     Folder *set = array_new(1, sizeof *set);
     if (!set) return NULL;
     set->ignore255 = *subset != '\0';
     set->root = string_copy(option_or(options->path, "."));
-    if (set->root && scan(set) == 0)
+    if (set->root && scan(set) == 0 && (!*split || choose_split(set, split) == 0))
         set->description = text_format(
             "Images with labels in %s: %zu; left out: %lld images without labels, %lld labels "
-            "without an image.%s",
+            "without an image, %lld of other splits.%s",
             set->root, set->count, (long long)set->without_labels, (long long)set->without_image,
-            set->ignore255 ? " The value 255 is ignored." : "");
+            (long long)set->not_in_split, set->ignore255 ? " The value 255 is ignored." : "");
     if (set->description) return set;
     folder_close(set);
     return NULL;
@@ -160,8 +280,11 @@ static const char *folder_describe(void *opened) {
 
 const DatasetType dataset_folder = {
     .name = "folder",
-    .help = "path: folder with images/NAME.{jpg,png} and labels/NAME.png (values are instance ids, "
-            "0 background); subset: ignore255 takes 255 as neither object nor background",
+    .help =
+        "path: folder with images/NAME.{jpg,png} and labels/NAME.png (values are instance ids, "
+        "0 background); split: NAME of a list NAME.txt of image names, or train@0.1 and val@0.1 "
+        "(a tenth for validation, by name; @SEED after it for another choice); subset: ignore255 "
+        "takes 255 as neither object nor background",
     .open = folder_open,
     .count = folder_count,
     .read = folder_read,

@@ -167,11 +167,82 @@ static void expect_refused(const char *path, const char *split, const char *subs
     expect_error(part);
 }
 
+// Ten images called i0 to i9.
+static Tree make_ten(void) {
+    const Tree tree = make_tree();
+    for (int i = 0; i < 10; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "i%d.png", i);
+        add_image(&tree, name, 3, 2);
+        add_labels(&tree, name, 3, 2, six_ids);
+    }
+    return tree;
+}
+
+// Marks the images of a split in a bit each.
+static unsigned members(const Tree *tree, const char *split) {
+    Dataset *set =
+        dataset_open("folder", &(DatasetOptions){.path = tree->root.text, .split = split});
+    cr_assert_not_null(set, "%s", error_message());
+    unsigned found = 0;
+    for (int64_t i = 0; i < dataset_count(set); i++) {
+        Sample sample;
+        cr_assert_eq(dataset_read(set, i, &sample), 0, "%s", error_message());
+        found |= 1u << (sample.name[1] - '0');
+        sample_free(&sample);
+    }
+    dataset_close(set);
+    return found;
+}
+
+Test(folder, a_list_is_a_split) {
+    const Tree tree = make_ten();
+    const char list[] = "i7\n\n i2.png \r\ni3";
+    write_bytes(in_folder(tree.root.text, "mine.txt").text, list, sizeof list - 1);
+    cr_expect_eq(members(&tree, "mine"), 1u << 7 | 1u << 2 | 1u << 3);
+    cr_expect_eq(members(&tree, ""), 0x3ffu);
+    folder_remove(tree.root.text);
+}
+
+Test(folder, a_share_divides_the_images_and_another_seed_otherwise) {
+    const Tree tree = make_ten();
+    const unsigned validation = members(&tree, "val@0.3"), training = members(&tree, "train@0.3");
+    cr_expect_eq(__builtin_popcount(validation), 3);
+    cr_expect_eq(validation | training, 0x3ffu);
+    cr_expect_eq(validation & training, 0u);
+    cr_expect_eq(members(&tree, "val@0.3@0"), validation);
+    int others = 0;
+    const char *const seeds[] = {"val@0.3@1", "val@0.3@2", "val@0.3@3"};
+    for (int i = 0; i < 3; i++) others += members(&tree, seeds[i]) != validation;
+    cr_expect_gt(others, 0);
+    cr_expect_eq(__builtin_popcount(members(&tree, "val@0.01")), 1);
+    add_image(&tree, "j.png", 3, 2);
+    add_labels(&tree, "j.png", 3, 2, six_ids);
+    const unsigned grown = members(&tree, "val@0.3") & 0x3ffu;
+    cr_expect_leq(__builtin_popcount(grown ^ validation), 1);
+    folder_remove(tree.root.text);
+}
+
+Test(folder, splits_that_cannot_be_are_refused) {
+    const Tree tree = make_ten();
+    const char list[] = "i1\nnone\n";
+    write_bytes(in_folder(tree.root.text, "wrong.txt").text, list, sizeof list - 1);
+    write_bytes(in_folder(tree.root.text, "empty.txt").text, "\n", 1);
+    expect_refused(tree.root.text, "wrong", NULL, "wrong.txt: \"none\" has no image with labels");
+    expect_refused(tree.root.text, "empty", NULL, "has no image");
+    expect_refused(tree.root.text, "absent", NULL, "absent.txt");
+    expect_refused(tree.root.text, "../x", NULL, "without a /");
+    expect_refused(tree.root.text, "val@1.5", NULL, "train@SHARE");
+    expect_refused(tree.root.text, "val@", NULL, "train@SHARE");
+    expect_refused(tree.root.text, "val@0.5@-1", NULL, "train@SHARE");
+    expect_refused(tree.root.text, "train@1", NULL, "has no image");
+    folder_remove(tree.root.text);
+}
+
 Test(folder, what_is_not_such_a_folder_is_refused_by_name) {
     const Tree tree = make_tree();
     expect_refused(tree.root.text, NULL, NULL, tree.root.text);
     expect_refused(in_folder(tree.root.text, "none").text, NULL, NULL, "none/images");
-    expect_refused(tree.root.text, "train", NULL, "no choice of split");
     expect_refused(tree.root.text, NULL, "novel", "ignore255");
     add_image(&tree, "a.png", 3, 2);
     add_image(&tree, "a.k.png", 3, 2);
