@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "data/hdf5.h"
+#include "data/hypersim_split.h"
 #include "data/reader.h"
 
 #include <stdio.h>
@@ -16,16 +17,12 @@
 enum { CLASSES = 41, PUBLIC_FRAMES = 74619, PUBLIC_SCENES = 457 };
 
 typedef struct {
-    char scene[11]; // ai_VVV_NNN
-    int camera, number;
-} Frame;
-
-typedef struct {
     char *root;
     const char *suffix;
-    Frame *frames;
+    HypersimFrame *frames;
     size_t count, capacity;
-    int64_t scenes, without_labels;
+    int64_t scenes, without_labels, not_in_split;
+    HypersimSplit split; // empty when all frames are taken
     char *description;
 } Hypersim;
 
@@ -43,10 +40,14 @@ static int add_camera(Hypersim *set, const char *scene, int camera, char *const 
             set->without_labels++;
             continue;
         }
+        HypersimFrame found = {.camera = camera, .number = number};
+        memcpy(found.scene, scene, sizeof found.scene);
+        if (set->split.count && !hypersim_split_has(&set->split, &found)) {
+            set->not_in_split++;
+            continue;
+        }
         if (array_grow(&set->frames, &set->capacity, set->count, sizeof *set->frames)) return -1;
-        Frame *frame = &set->frames[set->count++];
-        *frame = (Frame){.camera = camera, .number = number};
-        memcpy(frame->scene, scene, sizeof frame->scene);
+        set->frames[set->count++] = found;
     }
     return 0;
 }
@@ -118,6 +119,7 @@ static void hypersim_close(void *opened) {
     Hypersim *set = opened;
     free(set->root);
     free(set->frames);
+    hypersim_split_free(&set->split);
     free(set->description);
     free(set);
 }
@@ -130,20 +132,32 @@ static const char *find_suffix(const char *subset) {
                       subset);
 }
 
+static int read_split(Hypersim *set, const char *split) {
+    if (!*split) return 0;
+    if (strcmp(split, "train") != 0 && strcmp(split, "val") != 0 && strcmp(split, "test") != 0)
+        return error_int("split \"%s\", expected nothing (all frames), train, val or test", split);
+    char *path = path_join(set->root, "metadata_images_split_scene_v1.csv");
+    const int status = path ? hypersim_split_read(path, split, &set->split) : -1;
+    free(path);
+    return status;
+}
+
 static void *hypersim_open(const DatasetOptions *options) {
-    if (option_unused("hypersim", "split", options->split)) return NULL;
     const char *suffix = find_suffix(option_or(options->subset, "color"));
     if (!suffix) return NULL;
     Hypersim *set = array_new(1, sizeof *set);
     if (!set) return NULL;
     set->suffix = suffix;
     set->root = string_copy(option_or(options->path, "."));
-    if (set->root && scan_root(set) == 0)
+    const char *split = option_or(options->split, "");
+    if (set->root && read_split(set, split) == 0 && scan_root(set) == 0)
         set->description = text_format(
-            "Hypersim (%s previews) in %s: %zu frames of %lld scenes; left out: %lld previews "
-            "without semantic_instance.hdf5. The public release has %d frames of %d scenes.",
-            set->suffix, set->root, set->count, (long long)set->scenes,
-            (long long)set->without_labels, PUBLIC_FRAMES, PUBLIC_SCENES);
+            "Hypersim%s%s (%s previews) in %s: %zu frames of %lld scenes; left out: %lld previews "
+            "without semantic_instance.hdf5, %lld of other splits. The public release has %d "
+            "frames of %d scenes.",
+            *split ? " " : "", split, set->suffix, set->root, set->count, (long long)set->scenes,
+            (long long)set->without_labels, (long long)set->not_in_split, PUBLIC_FRAMES,
+            PUBLIC_SCENES);
     if (set->description) return set;
     hypersim_close(set);
     return NULL;
@@ -154,7 +168,7 @@ static int64_t hypersim_count(void *opened) {
 }
 
 // Path of a frame's HDF5 array of this kind.
-static char *array_path(const Hypersim *set, const Frame *frame, const char *kind) {
+static char *array_path(const Hypersim *set, const HypersimFrame *frame, const char *kind) {
     return text_format("%s/%s/images/scene_cam_%02d_geometry_hdf5/frame.%04d.%s.hdf5", set->root,
                        frame->scene, frame->camera, frame->number, kind);
 }
@@ -195,7 +209,7 @@ static int set_categories(Sample *sample, const int32_t *classes, const char *pa
     return status;
 }
 
-static int read_categories(const Hypersim *set, const Frame *frame, Sample *sample) {
+static int read_categories(const Hypersim *set, const HypersimFrame *frame, Sample *sample) {
     char *path = array_path(set, frame, "semantic");
     if (!path) return -1;
     int status = 0, width, height;
@@ -225,7 +239,7 @@ static int read_files(const char *image_path, const char *label_path, Sample *sa
 
 static int hypersim_read(void *opened, int64_t index, Sample *sample) {
     const Hypersim *set = opened;
-    const Frame *frame = &set->frames[index];
+    const HypersimFrame *frame = &set->frames[index];
     snprintf(sample->name, sizeof sample->name, "%s/cam_%02d/frame.%04d", frame->scene,
              frame->camera, frame->number);
     char *image_path =
@@ -245,8 +259,9 @@ static const char *hypersim_describe(void *opened) {
 
 const DatasetType dataset_hypersim = {
     .name = "hypersim",
-    .help = "path: folder of ai_VVV_NNN scenes as distributed; subset: color (default), tonemap or "
-            "gamma, the kind of preview JPEG",
+    .help = "path: folder of ai_VVV_NNN scenes as distributed; split: nothing (all), or train, val "
+            "or test by metadata_images_split_scene_v1.csv in it; subset: color (default), tonemap "
+            "or gamma, the kind of preview JPEG",
     .open = hypersim_open,
     .count = hypersim_count,
     .read = hypersim_read,

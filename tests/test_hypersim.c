@@ -261,15 +261,78 @@ Test(hypersim, faults_of_a_frame_are_errors_that_name_the_file) {
     folder_remove(tree.root.text);
 }
 
+static Dataset *open_split(const Tree *tree, const char *split) {
+    return dataset_open("hypersim", &(DatasetOptions){.path = tree->root.text, .split = split});
+}
+
+Test(hypersim, the_official_split_file_divides_the_frames) {
+    Tree tree = make_tree();
+    for (int i = 0; i < 4; i++) add_frame(&tree, i, usual_ids);
+    const char rows[] =
+        "scene_name,camera_name,frame_id,included_in_public_release,exclude_reason,split_partition_"
+        "name\r\nai_001_002,cam_00,2,True,,val\nai_001_002,cam_00,0,True,,train\n"
+        "ai_001_002,cam_00,1,False,CONTENT FLAGGED FOR REMOVAL,\nai_001_002,cam_00,3,True,,train\n"
+        "ai_055_010,cam_03,99,True,,train\n";
+    write_bytes(in_folder(tree.root.text, "metadata_images_split_scene_v1.csv").text, rows,
+                sizeof rows - 1);
+    const struct {
+        const char *split, *last;
+        int64_t count;
+    } splits[] = {{"train", "ai_001_002/cam_00/frame.0003", 2},
+                  {"val", "ai_001_002/cam_00/frame.0002", 1},
+                  {"", "ai_001_002/cam_00/frame.0003", 4}};
+    for (int i = 0; i < 3; i++) {
+        Dataset *set = open_split(&tree, splits[i].split);
+        cr_assert_not_null(set, "%s", error_message());
+        cr_assert_eq(dataset_count(set), splits[i].count);
+        Sample sample;
+        cr_assert_eq(dataset_read(set, splits[i].count - 1, &sample), 0, "%s", error_message());
+        cr_expect_str_eq(sample.name, splits[i].last);
+        sample_free(&sample);
+        dataset_close(set);
+    }
+    folder_remove(tree.root.text);
+}
+
+Test(hypersim, a_damaged_split_file_is_refused_by_line) {
+    Tree tree = make_tree();
+    add_frame(&tree, 0, usual_ids);
+    cr_expect_null(open_split(&tree, "train"));
+    expect_error("metadata_images_split_scene_v1.csv");
+    const char head[] = "scene_name,camera_name,frame_id,included_in_public_release,exclude_reason,"
+                        "split_partition_name\n";
+    const char *const cases[][2] = {
+        {"x", "line 2: 1 columns, expected 6"},
+        {"ai_001_002,cam_00,0,True,train", "line 2: 5 columns"},
+        {"ai_001_002,cam_00,0,True,,train,", "line 2: 7 columns"},
+        {"ai_1,cam_00,0,True,,train", "line 2: \"ai_1,cam_00\""},
+        {"ai_001_002,cam_00,x,True,,train", "line 2: "},
+        {"ai_001_002,cam_00,0,Yes,,train", "\"Yes\", expected True or False"},
+        {"ai_001_002,cam_00,0,True,,val", "no public frame of the partition \"train\""}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[512];
+        const int length = snprintf(text, sizeof text, "%s%s\n", head, cases[i][0]);
+        write_bytes(in_folder(tree.root.text, "metadata_images_split_scene_v1.csv").text, text,
+                    (size_t)length);
+        cr_expect_null(open_split(&tree, "train"));
+        expect_error(cases[i][1]);
+    }
+    write_bytes(in_folder(tree.root.text, "metadata_images_split_scene_v1.csv").text,
+                "scene,camera_name,frame_id,a,b,c\n", 33);
+    cr_expect_null(open_split(&tree, "train"));
+    expect_error("line 1: column \"scene\", expected \"scene_name\"");
+    folder_remove(tree.root.text);
+}
+
 Test(hypersim, what_is_no_such_folder_is_refused_by_name) {
     Tree tree = make_tree();
     const DatasetOptions cases[] = {
         {.path = tree.root.text},
         {.path = in_folder(tree.root.text, "none").text},
-        {.path = tree.root.text, .split = "val"},
+        {.path = tree.root.text, .split = "vla"},
         {.path = tree.root.text, .subset = "colour"},
     };
-    const char *const parts[] = {"no frame found", "none", "no choice of split", "tonemap"};
+    const char *const parts[] = {"no frame found", "none", "train, val or test", "tonemap"};
     for (int i = 0; i < 4; i++) {
         cr_expect_null(dataset_open("hypersim", &cases[i]));
         expect_error(parts[i]);
