@@ -7,11 +7,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "data/hdf5.h"
+#include "data/reader.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_LIST = 1 << 24 };
 
 // Gives the entry a reason (NULL: memory is out) unless it has one. 1 when it had none.
 static int drop(IndexEntry *entry, char *reason) {
@@ -55,21 +54,26 @@ static int64_t drop_named(Index *index, const char *start, const char *path) {
     return dropped;
 }
 
+typedef struct {
+    Index *index;
+    const char *path; // of the list
+    int64_t dropped;
+} Listing;
+
+static int take_line(void *context, char *line) {
+    Listing *listing = context;
+    char *comment = strchr(line, '#');
+    if (comment) *comment = '\0';
+    const char *start = text_trim(line);
+    const int64_t more = *start ? drop_named(listing->index, start, listing->path) : 0;
+    if (more < 0) return -1;
+    listing->dropped += more;
+    return 0;
+}
+
 int64_t clean_listed(Index *index, const char *path) {
-    char *text = file_read(path, MAX_LIST, NULL), *rest = NULL;
-    if (!text) return -1;
-    int64_t dropped = 0;
-    for (char *line = strtok_r(text, "\n", &rest); line && dropped >= 0;
-         line = strtok_r(NULL, "\n", &rest)) {
-        char *comment = strchr(line, '#');
-        if (comment) *comment = '\0';
-        const char *start = text_trim(line);
-        if (!*start) continue;
-        const int64_t more = drop_named(index, start, path);
-        dropped = more < 0 ? -1 : dropped + more;
-    }
-    free(text);
-    return dropped;
+    Listing listing = {index, path, 0};
+    return each_line(path, take_line, &listing) ? -1 : listing.dropped;
 }
 
 // ---- Hypersim's scenes --------------------------------------------------------------------------

@@ -15,8 +15,6 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_LIST = 1 << 28 };
-
 typedef struct {
     char *root;
     bool ignore255;
@@ -129,29 +127,30 @@ static int compare_to_line(const void *line, const void *name) {
     return order ? order : (length > stem) - (length < stem);
 }
 
-// Marks the images that the lines of a text name, with or without the ending.
-static int choose_listed(const Folder *set, char *text, const char *path, bool *keep) {
-    char *rest = NULL;
-    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        char *name = text_trim(line);
-        if (!*name) continue;
-        const size_t stem = stem_length(name);
-        if (stem) name[stem] = '\0';
-        char **found = bsearch(name, set->names, set->count, sizeof *set->names, compare_to_line);
-        if (!found) return error_int("%s: \"%s\" has no image with labels", path, name);
-        keep[found - set->names] = true;
-    }
+typedef struct {
+    const Folder *set;
+    const char *path; // of the list
+    bool *keep;
+} Choice;
+
+// Marks the image that a line names, with or without the ending.
+static int choose_line(void *context, char *name) {
+    const Choice *choice = context;
+    const size_t stem = stem_length(name);
+    if (stem) name[stem] = '\0';
+    char **found = bsearch(name, choice->set->names, choice->set->count, sizeof *choice->set->names,
+                           compare_to_line);
+    if (!found) return error_int("%s: \"%s\" has no image with labels", choice->path, name);
+    choice->keep[found - choice->set->names] = true;
     return 0;
 }
 
 static int keep_listed(Folder *set, const char *split) {
     char *path = text_format("%s/%s.txt", set->root, split);
-    char *text = path ? file_read(path, MAX_LIST, NULL) : NULL;
-    bool *keep = text ? array_new(set->count, sizeof *keep) : NULL;
-    const int status = keep ? choose_listed(set, text, path, keep) : -1;
-    if (status == 0) keep_chosen(set, keep);
-    free(keep);
-    free(text);
+    Choice choice = {set, path, path ? array_new(set->count, sizeof(bool)) : NULL};
+    const int status = choice.keep ? each_line(path, choose_line, &choice) : -1;
+    if (status == 0) keep_chosen(set, choice.keep);
+    free(choice.keep);
     free(path);
     return status;
 }

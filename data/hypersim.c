@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLASSES = 41, PUBLIC_FRAMES = 74619, PUBLIC_SCENES = 457 };
+enum { CLASSES = 40, PUBLIC_FRAMES = 74619, PUBLIC_SCENES = 457 };
 
 typedef struct {
     char *root;
@@ -183,30 +183,14 @@ static int check_ids(const LabelMap *labels, const char *path) {
     return 0;
 }
 
-// Sets every instance's category to the class that most of its pixels have, the lower one of two
-// with as many, -1 when most have none.
-static int set_categories(Sample *sample, const int32_t *classes, const char *path) {
-    const size_t pixels = (size_t)sample->labels.width * (size_t)sample->labels.height;
-    // Row of instance index: number of its pixels of class 1..40, unlabelled ones at 0.
-    int32_t *votes = array_new((size_t)sample->instance_count, CLASSES * sizeof *votes);
-    if (!votes) return -1;
-    int status = 0;
-    for (size_t i = 0; status == 0 && i < pixels; i++) {
-        if (classes[i] != -1 && (classes[i] < 1 || classes[i] >= CLASSES))
-            status = error_int("%s: class %d at row %zu, column %zu, expected -1 or 1 to %d", path,
-                               (int)classes[i], i / (size_t)sample->labels.width,
-                               i % (size_t)sample->labels.width, CLASSES - 1);
-        else if (sample->labels.ids[i] > 0)
-            votes[(sample->labels.ids[i] - 1) * CLASSES + (classes[i] == -1 ? 0 : classes[i])]++;
-    }
-    for (int k = 0; status == 0 && k < sample->instance_count; k++) {
-        int best = 0;
-        for (int class = 1; class < CLASSES; class ++)
-            if (votes[k * CLASSES + class] > votes[k * CLASSES + best]) best = class;
-        sample->instances[k].category = best == 0 ? -1 : best;
-    }
-    free(votes);
-    return status;
+static int check_classes(const int32_t *classes, const LabelMap *labels, const char *path) {
+    const size_t count = (size_t)labels->width * (size_t)labels->height;
+    for (size_t i = 0; i < count; i++)
+        if (classes[i] != -1 && (classes[i] < 1 || classes[i] > CLASSES))
+            return error_int("%s: class %d at row %zu, column %zu, expected -1 or 1 to %d", path,
+                             (int)classes[i], i / (size_t)labels->width, i % (size_t)labels->width,
+                             CLASSES);
+    return 0;
 }
 
 static int read_categories(const Hypersim *set, const HypersimFrame *frame, Sample *sample) {
@@ -219,7 +203,8 @@ static int read_categories(const Hypersim *set, const HypersimFrame *frame, Samp
         if (status == 0 && (width != sample->labels.width || height != sample->labels.height))
             status = error_int("%s is %dx%d (width x height) but its frame is %dx%d", path, width,
                                height, sample->labels.width, sample->labels.height);
-        if (status == 0) status = set_categories(sample, classes, path);
+        if (status == 0) status = check_classes(classes, &sample->labels, path);
+        if (status == 0) status = sample_vote_categories(sample, classes, CLASSES);
     }
     free(classes);
     free(path);

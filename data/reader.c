@@ -3,9 +3,14 @@
 #include "data/reader.h"
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { MAX_LIST = 1 << 28 };
 
 const char *option_or(const char *option, const char *otherwise) {
     return option && *option ? option : otherwise;
@@ -36,4 +41,38 @@ int check_sizes_agree(const Sample *sample, const char *image_path, const char *
     if (image->width == labels->width && image->height == labels->height) return 0;
     return error_int("%s is %dx%d (width x height) but its labels %s are %dx%d", image_path,
                      image->width, image->height, label_path, labels->width, labels->height);
+}
+
+int sample_vote_categories(Sample *sample, const int32_t *classes, int highest) {
+    const size_t pixels = (size_t)sample->labels.width * (size_t)sample->labels.height;
+    const size_t row = (size_t)highest + 1;
+    // Row of instance index: number of its pixels of each class, those without one at 0.
+    int32_t *votes = array_new((size_t)sample->instance_count, row * sizeof *votes);
+    if (!votes) return -1;
+    for (size_t i = 0; i < pixels; i++) {
+        const int32_t id = sample->labels.ids[i], class = classes[i];
+        if (id > 0)
+            votes[(size_t)(id - 1) * row + (size_t)(class < 1 || class > highest ? 0 : class)]++;
+    }
+    for (int k = 0; k < sample->instance_count; k++) {
+        const int32_t *of_instance = votes + (size_t)k * row;
+        int best = 0;
+        for (int class = 1; class <= highest; class ++)
+            if (of_instance[class] > of_instance[best]) best = class;
+        sample->instances[k].category = best == 0 ? -1 : best;
+    }
+    free(votes);
+    return 0;
+}
+
+int each_line(const char *path, int (*take)(void *context, char *line), void *context) {
+    char *text = file_read(path, MAX_LIST, NULL), *rest = NULL;
+    int status = text ? 0 : -1;
+    for (char *line = text ? strtok_r(text, "\n", &rest) : NULL; status == 0 && line;
+         line = strtok_r(NULL, "\n", &rest)) {
+        char *trimmed = text_trim(line);
+        if (*trimmed) status = take(context, trimmed);
+    }
+    free(text);
+    return status;
 }

@@ -22,4 +22,12 @@ bool list_has(char *const *names, size_t count, const char *name);
 // Fails, naming both files, when image and labels differ in size.
 int check_sizes_agree(const Sample *sample, const char *image_path, const char *label_path);
 
+// Sets every instance's category to the class that most of its pixels have, the lower one of two
+// with as many; -1 when most have none, that is a class outside 1..highest. classes [H, W].
+int sample_vote_categories(Sample *sample, const int32_t *classes, int highest);
+
+// Calls `take` for every line of a text file, without blanks around it, until one fails; blank
+// lines do not count.
+int each_line(const char *path, int (*take)(void *context, char *line), void *context);
+
 #endif
