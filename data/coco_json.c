@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "data/json_text.h"
 #include "data/polygon.h"
+#include "data/reader.h"
 #include "data/rle.h"
 
 #include <jansson.h>
@@ -37,16 +38,6 @@ static int get_int(const json_t *object, const char *key, int low, int high, int
     if (get_whole(object, key, low, high, &wide)) return -1;
     *value = (int)wide;
     return 0;
-}
-
-// A name that stays inside the folder it is joined to.
-static bool is_inner_path(const char *name) {
-    if (!*name || *name == '/') return false;
-    for (const char *part = name; part; part = strchr(part, '/')) {
-        if (*part == '/') part++;
-        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0')) return false;
-    }
-    return true;
 }
 
 // What the readers of elements work on.
@@ -189,9 +180,9 @@ static int read_links(const CocoFile *file, const json_t *entry, CocoAnnotation 
 static int read_fields(CocoFile *file, const json_t *entry, CocoAnnotation *annotation) {
     if (read_links(file, entry, annotation)) return -1;
     const json_t *area = json_object_get(entry, "area");
-    annotation->area = json_number_value(area);
-    if (!json_is_number(area) || !(annotation->area >= 0))
-        return error_int("\"area\" is missing or not a number from 0 on");
+    annotation->area = area ? json_number_value(area) : -1;
+    if (area && (!json_is_number(area) || !(annotation->area >= 0)))
+        return error_int("\"area\" is not a number from 0 on");
     int crowd = 0;
     if (json_object_get(entry, "iscrowd") && get_int(entry, "iscrowd", 0, 1, &crowd)) return -1;
     annotation->crowd = crowd != 0;

@@ -18,7 +18,7 @@ typedef struct {
     int64_t id;
     size_t image; // index into images
     int category;
-    double area;
+    double area; // -1 when the file does not say
     bool crowd;
     size_t first_part, parts; // polygons; none: runs
     size_t first_run, runs;   // run lengths

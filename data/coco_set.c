@@ -84,9 +84,10 @@ static int add_instance(const CocoFile *file, const CocoAnnotation *annotation, 
         free(mask);
         return 0;
     }
+    const double area = annotation->area < 0 ? (double)*pixels : annotation->area;
     sample->instances[sample->instance_count++] = (Instance){.id = annotation->id,
                                                              .category = annotation->category,
-                                                             .area = annotation->area,
+                                                             .area = area,
                                                              .crowd = annotation->crowd,
                                                              .mask = mask};
     return 0;

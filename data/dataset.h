@@ -80,6 +80,14 @@ typedef struct {
     SET(hypersim)         \
     SET(vkitti2)          \
     SET(coco)             \
+    SET(clevrtex)         \
+    SET(dram)             \
+    SET(egohos)           \
+    SET(ishape)           \
+    SET(pidray)           \
+    SET(voc)              \
+    SET(hrsod)            \
+    SET(zerowaste)        \
     SET(folder)           \
     SET(scenes)
 

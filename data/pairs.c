@@ -3,7 +3,9 @@
 #include "data/pairs.h"
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "data/reader.h"
 
 #include <stdio.h>
@@ -28,8 +30,47 @@ int pairs_add(PairSet *set, char *name, char *image, char *labels) {
     return -1;
 }
 
-int pair_read(const Pair *pair, Sample *sample) {
+void pair_free(Pair *pair) {
+    free(pair->name);
+    free(pair->image);
+    free(pair->labels);
+    *pair = (Pair){0};
+}
+
+int pairs_scan(PairSet *set, const char *images, const char *image_ending, const char *labels,
+               const char *label_ending) {
+    size_t image_count, label_count = 0;
+    char **image_names = folder_list(images, &image_count);
+    char **label_names = image_names ? folder_list(labels, &label_count) : NULL;
+    int status = label_names ? 0 : -1;
+    for (size_t i = 0; status == 0 && i < image_count; i++) {
+        const char *name = image_names[i];
+        if (name[0] == '.' || !text_ends_with(name, image_ending)) continue;
+        const int stem = (int)(strlen(name) - strlen(image_ending));
+        char *label = text_format("%.*s%s", stem, name, label_ending);
+        if (!label)
+            status = -1;
+        else if (list_has(label_names, label_count, label))
+            status = pairs_add(set, text_format("%.*s", stem, name), path_join(images, name),
+                               path_join(labels, label));
+        else
+            set->without_labels++;
+        free(label);
+    }
+    if (status == 0 && set->count == 0)
+        status = error_int("%s: no image *%s has a file *%s of its name in %s", images,
+                           image_ending, label_ending, labels);
+    folder_list_free(image_names, image_names ? image_count : 0);
+    folder_list_free(label_names, label_count);
+    return status;
+}
+
+void pair_name(const Pair *pair, Sample *sample) {
     snprintf(sample->name, sizeof sample->name, "%s", pair->name);
+}
+
+int pair_read(const Pair *pair, Sample *sample) {
+    pair_name(pair, sample);
     if (image_read(pair->image, &sample->image)) return -1;
     if (label_png_read(pair->labels, &sample->labels)) return -1;
     return check_sizes_agree(sample, pair->image, pair->labels);
@@ -57,11 +98,7 @@ const char *pairs_describe(void *opened) {
 
 void pairs_close(void *opened) {
     PairSet *set = opened;
-    for (size_t i = 0; i < set->count; i++) {
-        free(set->pairs[i].name);
-        free(set->pairs[i].image);
-        free(set->pairs[i].labels);
-    }
+    for (size_t i = 0; i < set->count; i++) pair_free(&set->pairs[i]);
     free(set->pairs);
     free(set->description);
     free(set);

@@ -15,12 +15,21 @@ typedef struct {
     Pair *pairs; // [count], owned
     size_t count, capacity;
     int64_t without_labels; // images left out for want of a label file
-    int variant;            // for the reader
     char *description;      // owned
 } PairSet;
 
 // Adds a pair and takes its three strings; NULL among them (memory is out) is a failure.
 int pairs_add(PairSet *set, char *name, char *image, char *labels);
+
+void pair_free(Pair *pair);
+
+// Adds every image NAME.ending of a folder whose NAME.ending is among the labels, by name. Fails
+// when there is none.
+int pairs_scan(PairSet *set, const char *images, const char *image_ending, const char *labels,
+               const char *label_ending);
+
+// The sample's name.
+void pair_name(const Pair *pair, Sample *sample);
 
 // Reads both files: image, name and raw labels of the sample. Fails, naming the file, when one is
 // missing or damaged or when their sizes differ.

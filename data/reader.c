@@ -21,6 +21,36 @@ int option_unused(const char *type, const char *key, const char *option) {
     return error_int("%s \"%s\": %s has no choice of %s", key, option, type, key);
 }
 
+int option_among(const char *key, const char *value, const char *const *known, size_t count) {
+    Text list = {0};
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(value, known[i]) == 0) {
+            text_free(&list);
+            return 0;
+        }
+        text_add(&list, "%s%s", i ? ", " : "", known[i]);
+    }
+    error_int("%s \"%s\", expected one of %s", key, value, text_string(&list));
+    text_free(&list);
+    return -1;
+}
+
+char *find_root(const char *path, const char *name) {
+    char *below = path_join(path, name);
+    if (!below || folder_exists(below)) return below;
+    free(below);
+    return string_copy(path);
+}
+
+bool is_inner_path(const char *path) {
+    if (!*path || *path == '/') return false;
+    for (const char *part = path; part; part = strchr(part, '/')) {
+        if (*part == '/') part++;
+        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0')) return false;
+    }
+    return true;
+}
+
 bool name_matches(const char *name, const char *pattern) {
     for (; *pattern; name++, pattern++)
         if (*pattern == '#' ? *name < '0' || *name > '9' : *name != *pattern) return false;
@@ -41,6 +71,16 @@ int check_sizes_agree(const Sample *sample, const char *image_path, const char *
     if (image->width == labels->width && image->height == labels->height) return 0;
     return error_int("%s is %dx%d (width x height) but its labels %s are %dx%d", image_path,
                      image->width, image->height, label_path, labels->width, labels->height);
+}
+
+int check_labels_at_most(const LabelMap *labels, int highest, const char *path) {
+    const size_t count = (size_t)labels->width * (size_t)labels->height;
+    for (size_t i = 0; i < count; i++)
+        if (labels->ids[i] > highest)
+            return error_int("%s: value %d at row %zu, column %zu, expected at most %d", path,
+                             (int)labels->ids[i], i / (size_t)labels->width,
+                             i % (size_t)labels->width, highest);
+    return 0;
 }
 
 int sample_vote_categories(Sample *sample, const int32_t *classes, int highest) {

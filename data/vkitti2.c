@@ -26,14 +26,6 @@ typedef struct {
     char *images, *labels; // folders of the scenes
 } Scan;
 
-// The folder that holds the scenes: `path` itself or what its tar file unpacks into, below it.
-static char *find_root(const char *path, const char *tar) {
-    char *below = path_join(path, tar);
-    if (!below || folder_exists(below)) return below;
-    free(below);
-    return string_copy(path);
-}
-
 // The archives write the name in camel case, their documentation in lower case.
 static char *label_folder(const Scan *scan, const char *drive, int camera) {
     char *folder =
