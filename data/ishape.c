@@ -30,11 +30,12 @@ static int add_all(CocoSet *set, const char *root, const char *wanted, const cha
     for (int i = 0; i < SUBSETS; i++) {
         if (*wanted && strcmp(wanted, subsets[i]) != 0) continue;
         char *folder = text_format("%s/%s", root, subsets[i]);
-        const bool there = folder && (*wanted || folder_exists(folder));
+        if (!folder) return -1;
+        const bool there = *wanted || folder_exists(folder);
         free(folder);
         if (!there) continue;
         if (add(set, root, subsets[i], split)) return -1;
-        text_add(taken, " %s", subsets[i]);
+        if (text_add(taken, " %s", subsets[i])) return -1;
     }
     if (set->count) return 0;
     return error_int("%s: none of the folders antenna, branch, fence, hanger, log, wire", root);

@@ -3,7 +3,7 @@
 // (seen by the sanitizers) no leak.
 #include "base/memory.h"
 #include "data/transform.h"
-#include "tests/sample_data.h"
+#include "tests/make_files.h"
 
 static int transform(Sample *sample) {
     Rng rng = rng_stream(1, "crop", 1, 1);
@@ -59,6 +59,56 @@ Test(data_allocation, every_failure_in_a_folder_is_an_error) {
     label_map_free(&map);
     const DatasetOptions options = {.path = root.text, .subset = "ignore255"};
     cr_expect_gt(fail_in_turn("folder", &options, 1), 30);
+    write_bytes(in_folder(root.text, "mine.txt").text, "a\n", 2);
+    const DatasetOptions listed = {.path = root.text, .split = "mine"};
+    cr_expect_gt(fail_in_turn("folder", &listed, 1), 30);
+    const DatasetOptions share = {.path = root.text, .split = "val@0.5@1"};
+    cr_expect_gt(fail_in_turn("folder", &share, 1), 30);
+    folder_remove(root.text);
+}
+
+static const int32_t labels[40 * 30] = {0, 1, 1, 2, 2};
+
+Test(data_allocation, every_failure_in_sets_of_pairs_is_an_error) {
+    const Path root = scratch_make();
+    const char *const files[][3] = {
+        {"vkitti2", "Scene01/fog/frames/rgb/Camera_0/rgb_00000.jpg",
+         "Scene01/fog/frames/instanceSegmentation/Camera_0/instancegt_00000.png"},
+        {"clevrtex", "0/CLEVRTEX_full_000001.jpg", "0/CLEVRTEX_full_000001_flat.png"},
+        {"egohos", "test_indomain/image/a.jpg", "test_indomain/label/a.png"},
+        {"hrsod", "HRSOD_test/a.jpg", "HRSOD_test_mask/a.png"},
+        {"dram", "test/m/a/b.jpg", "labels/m/a/b.png"},
+        {"voc", "JPEGImages/a.jpg", "SegmentationObject/a.png"}};
+    write_bytes(make_place(root.text, "test/dram_with_unseen.txt").text, "m/a/b\n", 6);
+    write_bytes(make_place(root.text, "ImageSets/Segmentation/val.txt").text, "a\n", 2);
+    make_palette_png(make_place(root.text, "SegmentationClass/a.png").text, 40, 30, labels);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        make_jpeg(make_place(root.text, files[i][1]).text, 40, 30, 90);
+        make_palette_png(make_place(root.text, files[i][2]).text, 40, 30, labels);
+        const DatasetOptions options = {.path = root.text};
+        cr_expect_gt(fail_in_turn(files[i][0], &options, 1), 20, "%s", files[i][0]);
+    }
+    folder_remove(root.text);
+}
+
+Test(data_allocation, every_failure_in_sets_of_several_files_is_an_error) {
+    const Path root = scratch_make();
+    const char json[] =
+        "{\"images\": [{\"id\": 1, \"file_name\": \"a.png\", \"width\": 40, \"height\": 30}], "
+        "\"categories\": [{\"id\": 1}], \"annotations\": [{\"id\": 1, \"image_id\": 1, "
+        "\"category_id\": 1, \"segmentation\": [[0, 0, 9, 0, 9, 9]]}]}";
+    const char *const files[] = {"log/val/coco_format-mask_encoding=rle-instances_2017.json",
+                                 "wire/val/coco_format-mask_encoding=rle-instances_2017.json",
+                                 "annotations/xray_test_easy.json", "test/labels.json"};
+    const char *const images[] = {"log/val/image/a.png", "wire/val/image/a.png", "test/a.png",
+                                  "test/data/a.png"};
+    for (int i = 0; i < 4; i++) {
+        write_bytes(make_place(root.text, files[i]).text, json, sizeof json - 1);
+        make_labels(make_place(root.text, images[i]).text, 40, 30, labels);
+    }
+    const char *const types[] = {"ishape", "pidray", "zerowaste"};
+    const DatasetOptions options = {.path = root.text};
+    for (int i = 0; i < 3; i++) cr_expect_gt(fail_in_turn(types[i], &options, 1), 30);
     folder_remove(root.text);
 }
 
