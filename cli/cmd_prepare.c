@@ -21,7 +21,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NAME(name) " " #name
 static const char help[] =
     "usage: p2s prepare TYPE PATH [--split S] [--subset S] [--out FILE] [--drop FILE]\n"
     "       p2s prepare scenes DIR [--split S] [--seed N] [--size PIXELS] [--count N]\n"
