@@ -42,11 +42,10 @@ static const char help[] =
     "  --size PIXELS           scenes: side of the images (default 64)\n"
     "  --count N               scenes: number of images\n"
     "  --quiet                 no progress line\n\n"
-    "Types: " DATASET_LIST(
-        NAME) "; p2s info data says what PATH, S and S mean for each.\n\n"
-              "  p2s prepare hypersim /data/hypersim --drop configs/hypersim-broken.txt\n"
-              "  p2s prepare scenes runs/shapes --split shapes --count 200\n"
-              "  p2s prepare prompt models/gen2seg-sd\n";
+    "p2s info data lists the types, and what PATH, --split and --subset mean for each.\n\n"
+    "  p2s prepare hypersim /data/hypersim --drop configs/hypersim-broken.txt\n"
+    "  p2s prepare scenes runs/shapes --split shapes --count 200\n"
+    "  p2s prepare prompt models/gen2seg-sd\n";
 
 enum { MIN_OBJECTS = 10 };
 
