@@ -124,25 +124,44 @@ static __device__ __forceinline__ int64_t item_step() {
 
 // ---- sums within a block ------------------------------------------------------------------------
 
-static __device__ __forceinline__ float warp_sum(float x) {
+template <typename T> static __device__ __forceinline__ T warp_sum(T x) {
     for (int step = WARP / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL_LANES, x, step);
     return x;
+}
+
+static __device__ __forceinline__ float warp_max(float x) {
+    for (int step = WARP / 2; step > 0; step /= 2)
+        x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, step));
+    return x;
+}
+
+static __device__ __forceinline__ int thread_of_block() {
+    return (int)(threadIdx.x + blockDim.x * threadIdx.y);
+}
+static __device__ __forceinline__ int warps_of_block() {
+    return (int)(blockDim.x * blockDim.y) / WARP;
 }
 
 // The sum over all threads of a block of a multiple of 32 threads, in every thread. Always added in
 // the same order.
 template <typename T> static __device__ inline T block_sum(T x) {
     SHARED(T, parts, WARP);
-    int thread = (int)(threadIdx.x + blockDim.x * threadIdx.y);
-    int lane = thread % WARP, warp = thread / WARP;
-    int warps = (int)(blockDim.x * blockDim.y) / WARP;
-    for (int step = WARP / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL_LANES, x, step);
+    int thread = thread_of_block(), lane = thread % WARP;
+    x = warp_sum(x);
     __syncthreads(); // the last use of parts is over
-    if (lane == 0) parts[warp] = x;
+    if (lane == 0) parts[thread / WARP] = x;
     __syncthreads();
-    x = lane < warps ? parts[lane] : (T)0;
-    for (int step = WARP / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL_LANES, x, step);
-    return x;
+    return warp_sum(lane < warps_of_block() ? parts[lane] : (T)0);
+}
+
+static __device__ inline float block_max(float x) {
+    SHARED(float, parts, WARP);
+    int thread = thread_of_block(), lane = thread % WARP;
+    x = warp_max(x);
+    __syncthreads(); // the last use of parts is over
+    if (lane == 0) parts[thread / WARP] = x;
+    __syncthreads();
+    return warp_max(lane < warps_of_block() ? parts[lane] : -INFINITY);
 }
 
 #endif
