@@ -4,21 +4,6 @@
 
 #include "cuda/kernel.cuh"
 
-// The largest x over all threads of a block of BLOCK threads, in every thread.
-static __device__ inline float block_max(float x) {
-    SHARED(float, parts, WARP);
-    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
-    for (int step = WARP / 2; step > 0; step /= 2)
-        x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, step));
-    __syncthreads(); // the last use of parts is over
-    if (lane == 0) parts[warp] = x;
-    __syncthreads();
-    x = lane < BLOCK / WARP ? parts[lane] : -INFINITY;
-    for (int step = WARP / 2; step > 0; step /= 2)
-        x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, step));
-    return x;
-}
-
 // What is added to the logit of a key: the mask's terms, of which the row's largest is taken off.
 template <typename T>
 static __device__ inline float masked(float logit, const T *mask, float largest, int64_t key) {
