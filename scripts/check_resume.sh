@@ -1,109 +1,154 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Shows that a killed run loses nothing: trains the miniature without a break, then again with
-# kill -9 at random moments, each followed by --resume, and compares every weight file and the
-# optimizer's state byte by byte. Exit code 1 when one byte differs. About a minute on two cores.
+# kill -9 at random moments, each followed by --resume, and compares every weight file, the
+# optimizer's state and the logs byte by byte. The first moment is anywhere, also before anything
+# was written; every other one after that is inside the writing of a checkpoint. Exit code 1 when one
+# byte differs, or when no kill fell inside a write. About a minute on two cores.
 #   check_resume.sh [key=value ...]
 #     p2s=build/release/p2s   the program
-#     tasks="gen2seg prompt2seg"
-#     steps=36                optimizer steps of each run, at least 2 for every kill
-#     kills=3                 and as many moments
+#     stages=vae,gen2seg,prompt2seg
+#     kills=3                 moments in each stage
+#     steps=36                optimizer steps of each run; at least, and by default, 6 for every kill
 #     seed=1                  of the moments and of the runs
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
-p2s=build/release/p2s tasks="gen2seg prompt2seg" steps=36 kills=3 seed=1
+p2s=build/release/p2s stages=vae,gen2seg,prompt2seg kills=3 steps=0 seed=1
 for setting in "$@"; do
     case $setting in
-    p2s=* | tasks=* | steps=* | kills=* | seed=*) declare "$setting" ;;
+    p2s=* | stages=* | kills=* | steps=* | seed=*) declare "$setting" ;;
     *) echo "check_resume: unknown argument \"$setting\"" >&2 && exit 2 ;;
     esac
 done
+[ "$steps" -ge $((6 * kills)) ] || steps=$((kills > 6 ? 6 * kills : 36))
 [ -x "$p2s" ] || { echo "check_resume: $p2s is missing; build it first" >&2 && exit 1; }
 folder=$(mktemp -d) || exit 1
 trap 'kill -9 $(jobs -p) 2>/dev/null; rm -rf "$folder"' EXIT
 RANDOM=$seed
+exec {never}<> <(:)
+
+# Sleeps $1 milliseconds, without a process.
+nap() {
+    local seconds
+    printf -v seconds '%d.%03d' $(($1 / 1000)) $(($1 % 1000))
+    read -rt "$seconds" -u "$never"
+}
 
 # The smallest run that takes every path: several micro-batches, workers, checkpoints in between.
 run_arguments() {
     echo "configs/miniature/$1.yaml model=miniature run=$2 seed=$seed threads=2 train.steps=$steps" \
-        "train.batch=2 train.accumulate=2 train.checkpoint_every=4 train.warmup=5" \
+        "train.batch=2 train.accumulate=2 train.checkpoint_every=1 train.keep=1 train.warmup=5" \
         "train.sample_every=10 data.count=50 data.height=32 data.width=32 data.workers=2"
+    [ "$1" = vae ] || echo "train.validate_every=5 validate.sets=scenes:split=val:size=32" \
+        "validate.images=1 predict.resolution=32"
 }
 
 lines() {
     if [ -f "$1" ]; then wc -l <"$1"; else echo 0; fi
 }
 
-# Starts COMMAND and kills it once the log has `$2` lines, after a random part of a step; returns
-# 1 when it had ended before.
-kill_after() {
-    local log=$1 wanted=$2 process
-    shift 2
-    "$@" &
-    process=$!
-    while [ "$(lines "$log")" -lt "$wanted" ]; do
-        if ! kill -0 $process 2>/dev/null; then
+in_write() {
+    compgen -G "$1/checkpoints/step-*.p2s-tmp" >/dev/null
+}
+
+# until_reached RUN LINES WRITE: returns when the log has so many lines, and with WRITE when a
+# checkpoint is being written after that; 1 when the process ended before.
+until_reached() {
+    while [ "$(lines "$1/metrics.jsonl")" -lt "$2" ]; do
+        kill -0 "$process" 2>/dev/null || return 1
+        nap 5
+    done
+    [ "$3" -eq 1 ] || return 0
+    # Looks at it while it stands still, so that a slow look misses nothing.
+    while kill -STOP "$process" 2>/dev/null; do
+        in_write "$1" && return 0
+        kill -CONT "$process"
+        nap $((RANDOM % 5 + 1))
+    done
+    return 1
+}
+
+# Where a run stands that was killed.
+place() {
+    local newest
+    newest=$(readlink "$1/checkpoints/latest" || echo step-0)
+    if in_write "$1"; then
+        echo "inside the write of a checkpoint"
+    elif [ -d "$1/checkpoints" ] &&
+        find "$1/checkpoints" -name 'step-*' | sed 's/.*step-//' |
+        awk -v newest="${newest#step-}" '$1 > newest { later = 1 } END { exit !later }'; then
+        echo "between a checkpoint and its link"
+    else
+        echo "elsewhere"
+    fi
+}
+
+# Runs stage $1 in $2 with kills; prints where each one fell.
+killed_run() {
+    local stage=$1 run=$2 i wanted write hits=0 where process arguments
+    for ((i = 0; i < kills; i++)); do
+        # shellcheck disable=SC2207
+        arguments=($(run_arguments "$stage" "$run"))
+        [ -f "$run/config.yaml" ] && arguments=(--resume "$run")
+        # One moment in the first half of each of equal parts of the run: it cannot have ended.
+        wanted=$((i == 0 ? 0 : steps * i / kills + RANDOM % (steps / kills / 2) + 1))
+        write=$((i % 2))
+        "$p2s" train --quiet "${arguments[@]}" &
+        process=$!
+        if ! until_reached "$run" $wanted $write; then
             wait $process
+            echo "check_resume: $stage ended before kill $((i + 1))" >&2
             return 1
         fi
-        sleep 0.01
-    done
-    sleep "0.0$((RANDOM % 40 + 10))"
-    kill -9 $process 2>/dev/null || return 1
-    wait $process 2>/dev/null
-    return 0
-}
-
-# Runs task $1 in $2 with kills; prints where each one fell.
-killed_run() {
-    local task=$1 run=$2 i wanted log=$2/metrics.jsonl
-    local command=("$p2s" train --quiet)
-    # shellcheck disable=SC2207
-    local arguments=($(run_arguments "$task" "$run"))
-    for ((i = 0; i < kills; i++)); do
-        # One moment in the first half of each of equal parts of the run: it cannot have ended.
-        wanted=$((steps * i / kills + RANDOM % (steps / kills / 2) + 1))
-        kill_after "$log" "$wanted" "${command[@]}" "${arguments[@]}" || {
-            echo "check_resume: $task ended before kill $((i + 1))" >&2
-            return 1
-        }
-        echo "  killed after step $(lines "$log"), newest checkpoint:" \
+        [ $write -eq 1 ] || nap $((RANDOM % (i == 0 ? 600 : 200)))
+        kill -9 $process 2>/dev/null
+        wait $process 2>/dev/null
+        where=$(place "$run")
+        case $where in inside*) hits=$((hits + 1)) ;; esac
+        echo "  kill $((i + 1)) after step $(lines "$run/metrics.jsonl"), $where; newest checkpoint:" \
             "$(readlink "$run/checkpoints/latest" || echo none yet)"
-        arguments=(--resume "$run")
     done
-    "${command[@]}" "${arguments[@]}"
+    inside=$((inside + hits))
+    echo "  $kills kills, $hits of them inside the write of a checkpoint"
+    "$p2s" train --quiet --resume "$run"
 }
 
-# Everything of two run folders that must agree. The log without its times.
+# Everything of two run folders that must agree. The logs without their times.
 compare() {
-    local one=$1 other=$2 file differing=0 count=0
+    local one=$1 other=$2 file log differing=0 count=0
     while read -r file; do
         count=$((count + 1))
-        cmp "$one/checkpoints/latest/$file" "$other/checkpoints/latest/$file" || differing=1
-    done < <(cd "$one/checkpoints/latest" && find . -type f -name '*.safetensors' -o -name state.json)
-    [ "$count" -ge 4 ] || { echo "check_resume: only $count files to compare" >&2 && return 1; }
-    for file in "$one" "$other"; do
-        sed 's/, "seconds".*//' "$file/metrics.jsonl" >"$file/metrics"
+        cmp "$one/checkpoints/$file" "$other/checkpoints/$file" || differing=1
+    done < <(cd "$one/checkpoints" && find -L . -name '*.safetensors' -o -name state.json)
+    [ "$count" -ge 8 ] || { echo "check_resume: only $count files to compare" >&2 && return 1; }
+    for log in metrics validation; do
+        for file in "$one" "$other"; do
+            [ -f "$file/$log.jsonl" ] && sed 's/, "seconds".*//' "$file/$log.jsonl" >"$file/$log"
+        done
+        [ ! -f "$one/$log" ] || cmp "$one/$log" "$other/$log" || differing=1
     done
-    cmp "$one/metrics" "$other/metrics" || differing=1
+    [ "$(readlink "$one/checkpoints/best")" = "$(readlink "$other/checkpoints/best")" ] || differing=1
     [ "$(find "$other" -name '*.p2s-*' -o -name '*.tmp-*' | wc -l)" -eq 0 ] || differing=1
-    [ $differing -eq 0 ] && echo "  $count files and the log are identical"
+    python3 scripts/check_tensorboard.py "$other" >"$other/events" || differing=1
+    grep -v ' values, as in the log$' "$other/events"
+    [ $differing -eq 0 ] && echo "  $count files of the checkpoints and the logs are identical"
     return $differing
 }
 
 export OMP_WAIT_POLICY=passive
-failed=0
-for task in $tasks; do
-    echo "$task, $steps steps:"
+failed=0 inside=0
+for stage in ${stages//,/ }; do
+    echo "$stage, $steps steps:"
     # shellcheck disable=SC2046
-    if "$p2s" train --quiet $(run_arguments "$task" "$folder/$task") &&
-        killed_run "$task" "$folder/$task-killed" &&
-        compare "$folder/$task" "$folder/$task-killed"; then
-        :
-    else
-        failed=1
-    fi
+    "$p2s" train --quiet $(run_arguments "$stage" "$folder/$stage") &&
+        killed_run "$stage" "$folder/$stage-killed" &&
+        compare "$folder/$stage" "$folder/$stage-killed" || failed=1
+    rm -rf "${folder:?}/$stage" "${folder:?}/$stage-killed"
 done
+[ "$kills" -lt 2 ] || [ $inside -gt 0 ] || {
+    echo "check_resume: no kill fell inside the write of a checkpoint" >&2
+    failed=1
+}
 if [ $failed -eq 0 ]; then
     echo "check_resume: killed and resumed runs have the same bits"
 else
