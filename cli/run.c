@@ -129,7 +129,7 @@ Tensor *run_optional(Run *run, const char *name) {
 int run_load_params(Run *run, ParamSet *set) {
     if (set->failed) return -1;
     if (run->gradients) params_train(set, "");
-    return weights_load_from(set, run->in, "param.");
+    return weights_load_from(set, &run->in, 1, "param.");
 }
 
 // ---- outputs ------------------------------------------------------------------------------------

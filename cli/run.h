@@ -55,7 +55,9 @@ typedef struct {
 // The groups: cli/run_<name>.c defines components_<name>.
 // clang-format off
 #define COMPONENT_GROUPS(GROUP) \
-    GROUP(loss) \
+    GROUP(network)             \
+    GROUP(block)               \
+    GROUP(loss)                \
     GROUP(text)
 // clang-format on
 

@@ -96,15 +96,13 @@ static int load_part(ParamSet *params, const char *folder, bool train, Source so
     uint64_t seed = options->seed;
     if (train) params_train(params, "");
     if (source == FROM_SEED) return params_init(params, seed);
-    char *path = part_path(folder, params->title, MODEL_WEIGHTS);
+    char *path = path_join(folder, params->title);
     if (!path) return -1;
     int result;
-    if (!file_exists(path) && source == FROM_FILE_OR_SEED)
+    if (source == FROM_FILE_OR_SEED && !weights_in_folder(path, MODEL_WEIGHTS_STEM))
         result = params_init(params, seed);
-    else if (!file_exists(path))
-        result = error_int("%s is missing; ask for random weights if there are none", path);
     else
-        result = weights_load(params, path);
+        result = weights_load_folder(params, path, MODEL_WEIGHTS_STEM);
     free(path);
     return result;
 }
@@ -156,8 +154,8 @@ static int load_parts(Model *model, const char *folder, const ModelOptions *opti
         load_part(&model->vae->params, folder, options->train_vae, source, options) != 0)
         return -1;
     if (!model->control) return 0;
-    char *path = part_path(folder, "controlnet", MODEL_WEIGHTS);
-    bool stored = path && source != FROM_SEED && file_exists(path);
+    char *path = path_join(folder, "controlnet");
+    bool stored = path && source != FROM_SEED && weights_in_folder(path, MODEL_WEIGHTS_STEM);
     free(path);
     if (!stored && source != FROM_FILE) {
         if (options->train_branch) params_train(&model->control->params, "");

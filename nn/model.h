@@ -14,7 +14,8 @@
 #include "nn/unet.h"
 #include "nn/vae.h"
 
-#define MODEL_WEIGHTS "diffusion_pytorch_model.safetensors" // of every part
+#define MODEL_WEIGHTS_STEM "diffusion_pytorch_model" // of every part
+#define MODEL_WEIGHTS MODEL_WEIGHTS_STEM ".safetensors"
 #define EMPTY_PROMPT_FILE "empty_prompt.safetensors"
 
 enum { MODEL_TIMESTEP = 999 }; // the only one that is used: one step from noise-free to clean

@@ -63,6 +63,7 @@ static bool type_fits(const SafeTensor *tensor) {
 
 typedef struct {
     const SafeTensor **sources; // for each parameter its tensor, NULL while missing
+    SafeFile **files;           // and the file that holds it
     size_t missing, unexpected, misshaped, mistyped;
     Text list; // the first few of them
     size_t listed;
@@ -79,8 +80,8 @@ static bool may_list(Comparison *comparison) {
 }
 
 // `name` is the tensor's without the prefix.
-static int compare_tensor(const ParamSet *set, const SafeTensor *tensor, const char *name,
-                          Comparison *comparison) {
+static int compare_tensor(const ParamSet *set, SafeFile *file, const SafeTensor *tensor,
+                          const char *name, Comparison *comparison) {
     Text *list = &comparison->list;
     const Param *param = param_of(set, name);
     if (!param && is_bookkeeping(tensor)) return 0;
@@ -94,6 +95,7 @@ static int compare_tensor(const ParamSet *set, const SafeTensor *tensor, const c
         return error_int("parameter %s is stored twice, as %s and as %s", param->name,
                          (*source)->name, tensor->name);
     *source = tensor;
+    comparison->files[param - set->items] = file;
     if (!shape_fits(param, tensor)) {
         comparison->misshaped++;
         if (!may_list(comparison)) return 0;
@@ -110,15 +112,19 @@ static int compare_tensor(const ParamSet *set, const SafeTensor *tensor, const c
     return 0;
 }
 
-static int compare(const ParamSet *set, const SafeFile *file, const char *prefix,
+static int compare(const ParamSet *set, SafeFile *const *files, size_t count, const char *prefix,
                    Comparison *comparison) {
     comparison->sources = array_new(set->count, sizeof *comparison->sources);
-    if (!comparison->sources) return -1;
-    for (size_t i = 0; i < safetensors_count(file); i++) {
-        const SafeTensor *tensor = safetensors_at(file, i);
-        if (!text_starts_with(tensor->name, prefix)) continue;
-        if (compare_tensor(set, tensor, tensor->name + strlen(prefix), comparison) != 0) return -1;
-    }
+    comparison->files = array_new(set->count, sizeof(SafeFile *));
+    if (!comparison->sources || !comparison->files) return -1;
+    for (size_t f = 0; f < count; f++)
+        for (size_t i = 0; i < safetensors_count(files[f]); i++) {
+            const SafeTensor *tensor = safetensors_at(files[f], i);
+            const char *name = tensor->name + strlen(prefix);
+            if (text_starts_with(tensor->name, prefix) &&
+                compare_tensor(set, files[f], tensor, name, comparison) != 0)
+                return -1;
+        }
     for (size_t i = 0; i < set->count; i++) {
         if (comparison->sources[i]) continue;
         comparison->missing++;
@@ -196,20 +202,23 @@ static int read_param(const Param *param, const SafeTensor *source, SafeFile *fi
     return result;
 }
 
-int weights_load_from(ParamSet *set, SafeFile *file, const char *prefix) {
+int weights_load_from(ParamSet *set, SafeFile *const *files, size_t count, const char *prefix) {
     Comparison comparison = {0};
-    int result = compare(set, file, prefix, &comparison);
+    int result = compare(set, files, count, prefix, &comparison);
     for (size_t i = 0; result == 0 && i < set->count; i++)
-        result = read_param(&set->items[i], comparison.sources[i], file);
+        result = read_param(&set->items[i], comparison.sources[i], comparison.files[i]);
     text_free(&comparison.list);
     free(comparison.sources);
-    return result == 0 ? 0 : error_context("%s from %s", set->title, safetensors_path(file));
+    free(comparison.files);
+    if (result == 0) return 0;
+    return error_context("%s from %s%s", set->title, count > 0 ? safetensors_path(files[0]) : "",
+                         count > 1 ? " and other shards" : "");
 }
 
 int weights_load(ParamSet *set, const char *path) {
     SafeFile *file = safetensors_open(path);
     if (!file) return -1;
-    int result = weights_load_from(set, file, "");
+    int result = weights_load_from(set, &file, 1, "");
     safetensors_close(file);
     return result;
 }

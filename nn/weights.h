@@ -15,9 +15,17 @@
 // Parameters of an F32 set may be stored as F64, F32, F16 or BF16.
 int weights_load(ParamSet *set, const char *path);
 
-// The same from the tensors of an open file whose names begin with `prefix`; the rest of a name is
-// the parameter's.
-int weights_load_from(ParamSet *set, SafeFile *file, const char *prefix);
+// The same from the tensors of open files, taken together, whose names begin with `prefix`; the
+// rest of a name is the parameter's.
+int weights_load_from(ParamSet *set, SafeFile *const *files, size_t count, const char *prefix);
+
+// The same from a folder of a model, in the first of these forms that is there (diffusers writes
+// them all; `stem` is "diffusion_pytorch_model"): one file, an index with shards, and both again as
+// the fp16 variant. weights_in_folder tells whether any is there.
+//   STEM.safetensors   STEM.safetensors.index.json   STEM.fp16.safetensors
+//   STEM.safetensors.index.fp16.json
+int weights_load_folder(ParamSet *set, const char *folder, const char *stem);
+bool weights_in_folder(const char *folder, const char *stem);
 
 // Writes every parameter as F32, or as `type` (F16, BF16), in the file's layout.
 int weights_save(const ParamSet *set, const char *path);

@@ -159,3 +159,42 @@ Test(run, a_damaged_file_is_named) {
     cr_assert_eq(file_write(in_path, "nothing", 7), 0);
     run_fails("normalise", "", "in.safetensors");
 }
+
+// One channel, one group: the norm's answer is known, and so is a 1 x 1 kernel within the 3 x 3.
+Test(run, a_block_takes_its_parameters_from_the_file) {
+    const float kernel[9] = {[4] = 2}, bias[] = {0.5f}, x[] = {1, 2, 3, 4},
+                gradient[] = {1, 1, 1, 1};
+    const SafeEntry entries[] = {{"x", SAFE_F32, 4, {1, 1, 2, 2}, x},
+                                 {"param.conv.weight", SAFE_F32, 4, {1, 1, 3, 3}, kernel},
+                                 {"param.conv.bias", SAFE_F32, 1, {1}, bias},
+                                 {"grad.y", SAFE_F32, 4, {1, 1, 1, 1}, gradient}};
+    write_in(entries, 4);
+    run_ok("block.downsample", "form=vae");
+    expect("y", (float[]){2 * 4 + 0.5f}, 1, 1e-6);
+    run_ok("block.downsample", "form=unet");
+    expect("y", (float[]){2 * 1 + 0.5f}, 1, 1e-6);
+    expect("grad.x", (float[]){2, 0, 0, 0}, 4, 1e-6);
+    expect("grad.param.conv.weight", (float[]){0, 0, 0, 0, 1, 2, 0, 3, 4}, 9, 1e-6);
+    expect("grad.param.conv.bias", (float[]){1}, 1, 1e-6);
+}
+
+Test(run, a_block_s_parameters_must_be_those_it_has) {
+    const float x[4] = {0}, kernel[9] = {0};
+    const SafeEntry entries[] = {{"x", SAFE_F32, 4, {1, 1, 2, 2}, x},
+                                 {"param.conv.weight", SAFE_F32, 4, {1, 1, 3, 3}, kernel},
+                                 {"param.other", SAFE_F32, 1, {1}, x}};
+    write_in(entries, 2);
+    run_fails("block.downsample", "", "missing conv.bias");
+    write_in(entries, 3);
+    run_fails("block.upsample", "", "unexpected param.other");
+    run_fails("block.transformer", "heads=1", "tensor context is missing");
+}
+
+Test(run, a_model_that_is_not_there_is_named) {
+    const float z[4] = {0};
+    write_in(
+        (SafeEntry[]){{"z", SAFE_F32, 4, {1, 4, 1, 1}, z}, {"context", SAFE_F32, 3, {1, 1, 4}, z}},
+        2);
+    run_fails("unet", "", "unet needs --model DIR");
+    run_fails("unet", "--model /nowhere", "/nowhere/unet/config.json");
+}

@@ -20,6 +20,7 @@ for source in sorted(Path(__file__).parent.glob("*.py")):
     if source.stem not in ("suite", "trial"):
         importlib.import_module(source.stem)
 
+SHAPES_SHOWN = 2
 HEADER = (f"{'component':30} {'kernels':9} {'forward rms':>11} {'max':>8} {'limit':>7} {'d input':>8} {'d param':>8} "
           f"{'limit':>7} {'s':>5}  verdict; shapes; worst")
 
@@ -42,7 +43,10 @@ def describe(row):
     gradients = [number(row["input_gradient"]), number(row["parameter_gradient"]), number(row["limit_gradient"])]
     gradients = gradients if row["has_gradient"] else ["-"] * 3
     worst = [row["wrong"]] if row["wrong"] else [row["where_forward"], row["where_gradient"]]
-    tail = "; ".join(text for text in ["ok" if row["ok"] else "FAILED", row["shapes"], *worst] if text)
+    shapes = ", ".join(row["shapes"][:SHAPES_SHOWN])
+    if len(row["shapes"]) > SHAPES_SHOWN:
+        shapes += f" and {len(row['shapes']) - SHAPES_SHOWN} more"
+    tail = "; ".join(text for text in ["ok" if row["ok"] else "FAILED", shapes, *worst] if text)
     return (f"{row['component']:30} {row['kernels']:9} {number(row['worst_forward']):>11} {number(row['max_forward']):>8} "
             f"{number(row['limit_forward']):>7} {gradients[0]:>8} {gradients[1]:>8} {gradients[2]:>7} {row['seconds']:5.1f}  {tail}")
 
@@ -60,7 +64,7 @@ def attempt(name, options, kernels):
         except Exception:  # a mistake in the suite or in the reference: still a row, never silent
             trial.wrong.append(traceback.format_exc().strip().replace("\n", " | "))
     gc.collect()
-    return {"component": name, "kernels": kernels, "shapes": ", ".join(trial.shapes),
+    return {"component": name, "kernels": kernels, "shapes": trial.shapes,
             "worst_forward": trial.forward_worst, "max_forward": trial.forward_max,
             "where_forward": trial.forward_where, "worst_gradient": trial.gradient_worst,
             "input_gradient": trial.input_worst, "parameter_gradient": trial.parameter_worst,
