@@ -68,6 +68,10 @@ int backend_backward(const Backend *backend, OpKind kind, const void *args);
 // Knows shapes only: memory is counted, not taken, kernels count FLOPs. Runs any step to tell its
 // peak memory and arithmetic before anything is computed. Values are never read or written.
 const Backend *plan_backend(void);
+// Called for every kernel that the plan back end is asked for, with the op's args struct; what it
+// returns is the kernel's result. For tests of what the back ends are asked; NULL: nobody watches.
+typedef int (*PlanWatch)(OpKind kind, const void *args, bool backward);
+void plan_backend_watch(PlanWatch watch);
 
 #ifdef __cplusplus
 }

@@ -89,14 +89,20 @@ static double backward_flops_of(OpKind kind, const void *args) {
     return flops_of(kind, args) * needed;
 }
 
+static PlanWatch watch;
+
+void plan_backend_watch(PlanWatch next) {
+    watch = next;
+}
+
 #define OP(name, inputs, outputs)                                \
     static int plan_##name##_forward(const name##_args *args) {  \
         stats.flops += flops_of(OP_##name, args);                \
-        return 0;                                                \
+        return watch ? watch(OP_##name, args, false) : 0;        \
     }                                                            \
     static int plan_##name##_backward(const name##_args *args) { \
         stats.flops += backward_flops_of(OP_##name, args);       \
-        return 0;                                                \
+        return watch ? watch(OP_##name, args, true) : 0;         \
     }
 OP_LIST(OP)
 #undef OP

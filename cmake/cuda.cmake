@@ -41,7 +41,7 @@ enable_language(CUDA)
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cuda/*.c ${CMAKE_SOURCE_DIR}/cuda/*.cu)
 list(REMOVE_ITEM cuda_sources ${CMAKE_SOURCE_DIR}/cuda/absent.c)
 
-# Files that need cuDNN are called cudnn_*.c.
+# Files that need cuDNN are called cudnn_*.c; without it without_cudnn.c stands for them.
 find_path(CUDNN_INCLUDE_DIR cudnn_backend.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
 find_library(CUDNN_LIBRARY cudnn HINTS ${CUDAToolkit_LIBRARY_DIR})
 find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})

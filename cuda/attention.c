@@ -13,14 +13,14 @@
 
 static const char OP[] = "attention";
 
-static Attention problem_of(const attention_args *args, bool backward) {
-    return (Attention){.backward = backward,
-                       .type = args->q->dtype,
-                       .N = args->q->shape[0],
-                       .T = args->q->shape[1],
-                       .S = args->k->shape[1],
-                       .heads = args->heads,
-                       .width = args->q->shape[2] / args->heads};
+static AttentionProblem problem_of(const attention_args *args, bool backward) {
+    return (AttentionProblem){.backward = backward,
+                              .type = args->q->dtype,
+                              .N = args->q->shape[0],
+                              .T = args->q->shape[1],
+                              .S = args->k->shape[1],
+                              .heads = args->heads,
+                              .width = args->q->shape[2] / args->heads};
 }
 
 static bool has_mask(const attention_args *args) {
@@ -28,7 +28,7 @@ static bool has_mask(const attention_args *args) {
 }
 
 // Said once for each pass.
-static void say(const Attention *p) {
+static void say(const AttentionProblem *p) {
     static atomic_bool said[2];
     if (!atomic_exchange(&said[p->backward], true))
         fprintf(stderr,
@@ -37,16 +37,15 @@ static void say(const Attention *p) {
                 p->backward ? "gradients" : "results", (long long)p->width, (long long)p->S);
 }
 
-// ---- by products, one image at a time
-// ------------------------------------------------------------
+// ---- by products, one image at a time -----------------------------------------------------------
 
 typedef struct {
     const attention_args *args;
-    Attention p;
+    AttentionProblem p;
     Operand logits, weights; // F32 and `type`, [heads,T,S]
 } Rows;
 
-static int rows_begin(Rows *rows, const attention_args *args, const Attention *p) {
+static int rows_begin(Rows *rows, const attention_args *args, const AttentionProblem *p) {
     int64_t count = p->heads * p->T * p->S;
     *rows = (Rows){.args = args, .p = *p};
     int result = operand_memory(&rows->logits, OP, count, F32);
@@ -93,7 +92,7 @@ static Factor weights_of(const Rows *rows, bool transposed) {
 
 // to [heads,T,S] in F32 = scale * left right', both [.,heads * width].
 static int products(const Rows *rows, const void *left, const void *right, float scale, void *to) {
-    const Attention *p = &rows->p;
+    const AttentionProblem *p = &rows->p;
     return library_product(&(Product){.a = heads_of(rows, left, false),
                                       .b = heads_of(rows, right, true),
                                       .M = p->T,
@@ -110,7 +109,7 @@ static int products(const Rows *rows, const void *left, const void *right, float
 
 // to [M,heads * width] = weights (transposed: M is S, otherwise T) times the heads of `right`.
 static int mix(const Rows *rows, bool transposed, const void *right, void *to, bool add) {
-    const Attention *p = &rows->p;
+    const AttentionProblem *p = &rows->p;
     return library_product(&(Product){.a = weights_of(rows, transposed),
                                       .b = heads_of(rows, right, false),
                                       .M = transposed ? p->S : p->T,
@@ -142,7 +141,7 @@ static int weigh(const Rows *rows, int64_t n, bool again) {
                                   again);
 }
 
-static int forward_by_products(const attention_args *args, const Attention *p) {
+static int forward_by_products(const attention_args *args, const AttentionProblem *p) {
     Rows rows;
     int result = rows_begin(&rows, args, p);
     for (int64_t n = 0; n < p->N && result == 0; n++) {
@@ -178,7 +177,7 @@ static int logits_backward(const Rows *rows, int64_t n) {
     return result;
 }
 
-static int backward_by_products(const attention_args *args, const Attention *p) {
+static int backward_by_products(const attention_args *args, const AttentionProblem *p) {
     const Tensor *v = args->v;
     Rows rows;
     int result = rows_begin(&rows, args, p);
@@ -194,8 +193,7 @@ static int backward_by_products(const attention_args *args, const Attention *p) 
     return result;
 }
 
-// ---- by the library
-// ------------------------------------------------------------------------------
+// ---- by the library -----------------------------------------------------------------------------
 
 // Its backward pass gives all three gradients: what nobody wants goes to scratch memory.
 static int wanted_gradient(Operand *gradient, const Tensor *tensor) {
@@ -203,7 +201,7 @@ static int wanted_gradient(Operand *gradient, const Tensor *tensor) {
                               : operand_memory(gradient, OP, tensor_numel(tensor), tensor->dtype);
 }
 
-static int backward_by_library(const attention_args *args, const Attention *p) {
+static int backward_by_library(const attention_args *args, const AttentionProblem *p) {
     const Tensor *inputs[] = {args->q, args->k, args->v};
     Operand gradients[3] = {{0}};
     int result = 0;
@@ -227,7 +225,7 @@ static int backward_by_library(const attention_args *args, const Attention *p) {
 }
 
 int cuda_attention_forward(const attention_args *args) {
-    Attention p = problem_of(args, false);
+    AttentionProblem p = problem_of(args, false);
     int result = LIBRARY_DECLINES;
     if (tensor_numel(args->y) == 0) return 0;
     if (!has_mask(args)) {
@@ -243,7 +241,7 @@ int cuda_attention_forward(const attention_args *args) {
 }
 
 int cuda_attention_backward(const attention_args *args) {
-    Attention p = problem_of(args, true);
+    AttentionProblem p = problem_of(args, true);
     int result = LIBRARY_DECLINES;
     if (tensor_numel(args->y) == 0) return 0;
     // Without gradients for the logits y is not there, and v's alone is two products.

@@ -64,8 +64,7 @@ static const linear_args *as_linear(Pixels *pixels, const conv2d_args *args) {
     return &pixels->args;
 }
 
-// ---- upsampling by repetition
-// --------------------------------------------------------------------
+// ---- upsampling by repetition -------------------------------------------------------------------
 
 // A tensor [N,H,W,Ci] over memory, standing for the repeated x.
 static Tensor wide_tensor(const Convolution *p, Dtype type, void *data) {
@@ -84,8 +83,7 @@ static int seen_input(Operand *seen, const conv2d_args *args, const Convolution 
     return cuda_resize_nearest_forward(&(resize_nearest_args){.x = args->x, .y = &wide});
 }
 
-// ---- forward
-// -------------------------------------------------------------------------------------
+// ---- forward ------------------------------------------------------------------------------------
 
 static int convolve_forward(const conv2d_args *args, Convolution p, void *x, void *weight) {
     const float *bias = args->bias == NONE ? NULL : args->bias->data;
@@ -114,8 +112,7 @@ int cuda_conv2d_forward(const conv2d_args *args) {
     return result == LIBRARY_DECLINES ? cuda_host_forward(OP_conv2d, args, NO_PLAN) : result;
 }
 
-// ---- backward
-// ------------------------------------------------------------------------------------
+// ---- backward -----------------------------------------------------------------------------------
 
 // One gradient by the host; bias and residual are left out.
 static int host_backward(const conv2d_args *args, bool input) {

@@ -62,8 +62,7 @@ static void plan_free(void *memory) {
     free(plan);
 }
 
-// ---- plans
-// ---------------------------------------------------------------------------------------
+// ---- plans --------------------------------------------------------------------------------------
 
 // The column-major view of a row-major matrix [rows,columns] as it lies in memory.
 static cublasStatus_t layout_new(cublasLtMatrixLayout_t *layout, int64_t type, int64_t rows,
@@ -148,8 +147,7 @@ static void *plan_new(const void *memory) {
                       dtype_name((Dtype)key->type), cublasLtGetStatusString(status));
 }
 
-// ---- running
-// -------------------------------------------------------------------------------------
+// ---- running ------------------------------------------------------------------------------------
 
 static int run(const Product *p, ProductPlan *plan) {
     float zero = 0, one = 1;

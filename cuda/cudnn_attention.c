@@ -2,24 +2,26 @@
 // Attention as cuDNN's graphs, in BF16. Forward is one operation. Backward is written out, since
 // cuDNN refuses its own operation for it; it recognises the whole and runs one kernel:
 //   P = exp(scale q k' - lse)            dV = P' dy
-//   dS = P * (dy v' - sum(dy * y)) scale dK = dS' q    dQ = dS k, summed in F32 memory
+//   dS = P * (dy v' - sum(dy * y)) scale dK = dS' q    dq = dS k
+// With dS inside the graph and dq its product, sums have a fixed order (dS then takes workspace);
+// the form that adds up dq in F32 memory does so in the order in which blocks arrive.
 #include "cuda/cudnn_plans.h"
-
-#include "base/error.h"
-#include "cuda/memory.h"
-#include "cuda/runtime.h"
 
 #include <stdio.h>
 
-const char *cudnn_attention_name(const Attention *p, char name[CUDNN_NAME_SIZE]) {
+const char *cudnn_attention_name(const AttentionProblem *p, char name[CUDNN_NAME_SIZE]) {
     snprintf(name, CUDNN_NAME_SIZE, "attention %s %s %lldx%lld over %lld, %lld heads of %lld",
              p->backward ? "backward" : "forward", dtype_name((Dtype)p->type), (long long)p->N,
              (long long)p->T, (long long)p->S, (long long)p->heads, (long long)p->width);
     return name;
 }
 
+bool cudnn_takes_attention(const AttentionProblem *p) {
+    return p->type == BF16 && (!p->backward || p->S % 128 == 0 || cudnnGetVersion() > 91500);
+}
+
 // Heads of [N,length,heads * width] as N,heads,length,width.
-static CudnnShape heads_of(const Attention *p, int64_t length) {
+static CudnnShape heads_of(const AttentionProblem *p, int64_t length) {
     int64_t D = p->heads * p->width;
     return (CudnnShape){{p->N, p->heads, length, p->width}, {length * D, p->width, D, 1}};
 }
@@ -28,7 +30,7 @@ static CudnnShape one_value(void) {
     return cudnn_packed(1, 1, 1, 1);
 }
 
-static CudnnGraph *forward_graph(const Attention *p) {
+static CudnnGraph *forward_graph(const AttentionProblem *p) {
     CudnnGraph *g = cudnn_graph_begin("attention");
     Dtype type = (Dtype)p->type;
     int q = cudnn_graph_tensor(g, CUDNN_REAL, type, heads_of(p, p->T));
@@ -45,13 +47,12 @@ static int inner(CudnnGraph *graph, Dtype type, CudnnShape shape) {
     return cudnn_graph_tensor(graph, CUDNN_VIRTUAL, type, shape);
 }
 
-static CudnnGraph *backward_graph(const Attention *p) {
+static CudnnGraph *backward_graph(const AttentionProblem *p) {
     CudnnGraph *g = cudnn_graph_begin("attention backward");
     Dtype type = (Dtype)p->type;
     CudnnShape queries = heads_of(p, p->T), keys = heads_of(p, p->S),
                row = cudnn_packed(p->N, p->heads, p->T, 1),
-               logits = cudnn_packed(p->N, p->heads, p->T, p->S),
-               sums = cudnn_packed(p->N, p->heads, p->T, p->width);
+               logits = cudnn_packed(p->N, p->heads, p->T, p->S);
     int q = cudnn_graph_tensor(g, CUDNN_REAL, type, queries);
     int k = cudnn_graph_tensor(g, CUDNN_REAL, type, cudnn_transposed(keys));
     int v = cudnn_graph_tensor(g, CUDNN_REAL, type, cudnn_transposed(keys));
@@ -61,12 +62,12 @@ static CudnnGraph *backward_graph(const Attention *p) {
     int one = cudnn_graph_tensor(g, CUDNN_VALUE, F32, one_value());
     int scale = cudnn_graph_tensor(g, CUDNN_VALUE, F32, one_value());
     int mean = cudnn_graph_tensor(g, CUDNN_REAL, F32, row);
-    int dq_sum = cudnn_graph_tensor(g, CUDNN_REAL, F32, sums);
     int dq = cudnn_graph_tensor(g, CUDNN_REAL, type, queries);
     int dk = cudnn_graph_tensor(g, CUDNN_REAL, type, keys);
     int dv = cudnn_graph_tensor(g, CUDNN_REAL, type, keys);
 
-    int product = inner(g, F32, sums), total = inner(g, F32, row);
+    int product = inner(g, F32, cudnn_packed(p->N, p->heads, p->T, p->width)),
+        total = inner(g, F32, row);
     cudnn_graph_binary(g, CUDNN_POINTWISE_MUL, dy, y, product);
     cudnn_graph_reduce(g, CUDNN_REDUCE_TENSOR_ADD, product, total);
     cudnn_graph_binary(g, CUDNN_POINTWISE_MUL, total, one, mean);
@@ -82,7 +83,7 @@ static CudnnGraph *backward_graph(const Attention *p) {
     cudnn_graph_matmul(g, P_turned, dy, dv);
 
     int dP = inner(g, F32, logits), centred = inner(g, F32, logits);
-    int weighted = inner(g, F32, logits), dS = inner(g, type, logits);
+    int weighted = inner(g, F32, logits), dS = inner(g, F32, logits);
     cudnn_graph_matmul(g, dy, v, dP);
     cudnn_graph_binary(g, CUDNN_POINTWISE_SUB, dP, mean, centred);
     cudnn_graph_binary(g, CUDNN_POINTWISE_MUL, centred, P, weighted);
@@ -93,46 +94,10 @@ static CudnnGraph *backward_graph(const Attention *p) {
 
     int k_turned = inner(g, type, keys);
     cudnn_graph_reshape(g, k, k_turned);
-    cudnn_graph_matmul(g, dS, k_turned, dq_sum);
-    cudnn_graph_unary(g, CUDNN_POINTWISE_IDENTITY, dq_sum, dq);
+    cudnn_graph_matmul(g, dS, k_turned, dq);
     return g;
 }
 
-CudnnGraph *cudnn_attention_graph(const Attention *p) {
+CudnnGraph *cudnn_attention_graph(const AttentionProblem *p) {
     return p->backward ? backward_graph(p) : forward_graph(p);
-}
-
-static void *plan_new(const void *key) {
-    const Attention *p = key;
-    char name[CUDNN_NAME_SIZE];
-    return cudnn_plan_new(cudnn_attention_graph(p), cudnn_attention_name(p, name), CUDNN_FAST);
-}
-
-static int run_backward(const CudnnPlan *plan, const Attention *p, float scale,
-                        const AttentionMemory *m) {
-    size_t rows = (size_t)(p->N * p->heads * p->T) * sizeof(float), sums = rows * (size_t)p->width;
-    float one = 1;
-    void *mean = cuda_scratch("attention", rows), *dq_sum = cuda_scratch("attention", sums);
-    void *pointers[] = {(void *)m->q, (void *)m->k, (void *)m->v, m->y, (void *)m->dy,
-                        m->lse,       &one,         &scale,       mean, dq_sum,
-                        m->dq,        m->dk,        m->dv};
-    int result = mean && dq_sum && device_set(dq_sum, 0, sums) == 0
-                     ? cudnn_plan_enqueue(plan, pointers)
-                     : -1;
-    if (mean) cuda_free(mean, rows);
-    if (dq_sum) cuda_free(dq_sum, sums);
-    return result;
-}
-
-int library_attention(const Attention *p, float scale, const AttentionMemory *m) {
-    static PlanCache plans = PLAN_CACHE_EMPTY;
-    if (p->type != BF16) return LIBRARY_DECLINES;
-    const CudnnPlan *plan = plan_cache_find(&plans, p, sizeof *p, plan_new);
-    if (!plan) {
-        error_take(); // was said when the plan was tried
-        return LIBRARY_DECLINES;
-    }
-    if (p->backward) return run_backward(plan, p, scale, m);
-    void *pointers[] = {(void *)m->q, (void *)m->k, (void *)m->v, &scale, m->y, m->lse};
-    return cudnn_plan_enqueue(plan, pointers);
 }

@@ -4,8 +4,6 @@
 // since cuDNN has no convolution that writes it directly.
 #include "cuda/cudnn_plans.h"
 
-#include "base/error.h"
-
 #include <stdio.h>
 
 static const char *const pass_names[] = {"forward", "input", "weight"};
@@ -20,6 +18,10 @@ const char *cudnn_convolution_name(const Convolution *p, char name[CUDNN_NAME_SI
              (long long)p->bottom, (long long)p->right, p->bias ? ", bias" : "",
              p->residual ? ", residual" : "", p->result != p->type ? ", f32" : "");
     return name;
+}
+
+bool cudnn_takes_convolution(const Convolution *p) {
+    return p->type != F32 || (!p->bias && !p->residual);
 }
 
 static CudnnWindow window_of(const Convolution *p) {
@@ -64,28 +66,4 @@ CudnnGraph *cudnn_convolution_graph(const Convolution *p) {
     else if (converts)
         cudnn_graph_unary(graph, CUDNN_POINTWISE_IDENTITY, operands[written], result);
     return graph;
-}
-
-static void *plan_new(const void *key) {
-    const Convolution *p = key;
-    char name[CUDNN_NAME_SIZE];
-    return cudnn_plan_new(cudnn_convolution_graph(p), cudnn_convolution_name(p, name),
-                          cudnn_precision(p->type));
-}
-
-int library_convolve(const Convolution *p, void *x, void *weight, void *y, const void *bias,
-                     const void *residual) {
-    static PlanCache plans = PLAN_CACHE_EMPTY;
-    // In F32 such sums are kernels compiled for each shape, some for a minute; adding is not slow.
-    if (p->type == F32 && (p->bias || p->residual)) return LIBRARY_DECLINES;
-    const CudnnPlan *plan = plan_cache_find(&plans, p, sizeof *p, plan_new);
-    if (!plan) {
-        error_take(); // was said when the plan was tried
-        return LIBRARY_DECLINES;
-    }
-    void *pointers[5] = {x, weight, y};
-    int count = 3;
-    if (p->bias) pointers[count++] = (void *)bias;
-    if (p->residual) pointers[count++] = (void *)residual;
-    return cudnn_plan_enqueue(plan, pointers);
 }

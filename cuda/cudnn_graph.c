@@ -39,8 +39,7 @@ int cudnn_check(cudnnStatus_t status, const char *what) {
                      text);
 }
 
-// ---- descriptors
-// ---------------------------------------------------------------------------------
+// ---- descriptors --------------------------------------------------------------------------------
 
 static Descriptor make(CudnnGraph *graph, cudnnBackendDescriptorType_t type) {
     Descriptor made = NULL;
@@ -101,8 +100,7 @@ static void add_operation(CudnnGraph *graph, Descriptor operation) {
     graph->operations[graph->operation_count++] = operation;
 }
 
-// ---- tensors
-// -------------------------------------------------------------------------------------
+// ---- tensors ------------------------------------------------------------------------------------
 
 CudnnShape cudnn_image(int64_t N, int64_t H, int64_t W, int64_t C) {
     return (CudnnShape){{N, C, H, W}, {H * W * C, 1, W * C, C}};
@@ -161,8 +159,7 @@ int cudnn_graph_tensor(CudnnGraph *graph, CudnnRole role, Dtype type, CudnnShape
     return graph->tensor_count = number;
 }
 
-// ---- operations
-// ----------------------------------------------------------------------------------
+// ---- operations ---------------------------------------------------------------------------------
 
 static Descriptor convolution(CudnnGraph *graph, CudnnWindow window) {
     int64_t sides = 2, dilation[2] = {1, 1};
@@ -298,8 +295,7 @@ void cudnn_graph_attention(CudnnGraph *graph, int q, int k, int v, int scale, in
     add_operation(graph, made);
 }
 
-// ---- devices
-// -------------------------------------------------------------------------------------
+// ---- devices ------------------------------------------------------------------------------------
 
 Descriptor cudnn_describe(const char *json) {
     Descriptor made = NULL;
@@ -313,8 +309,35 @@ Descriptor cudnn_describe(const char *json) {
     return NULL;
 }
 
-// ---- plans
-// ---------------------------------------------------------------------------------------
+static cudnnStatus_t read_description(Descriptor device, char **text) {
+    int64_t size = 0;
+    cudnnStatus_t status = cudnnBackendGetAttribute(
+        device, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 0, &size, NULL);
+    if (status != CUDNN_STATUS_SUCCESS) return status;
+    *text = array_new((size_t)size + 1, 1);
+    if (!*text) return CUDNN_STATUS_ALLOC_FAILED;
+    return cudnnBackendGetAttribute(device, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION,
+                                    CUDNN_TYPE_CHAR, size, &size, *text);
+}
+
+char *cudnn_description(void) {
+    Descriptor device = NULL;
+    char *text = NULL;
+    int32_t number = 0;
+    cudnnStatus_t status =
+        cudnnBackendCreateDescriptor(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &device);
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnBackendSetAttribute(device, CUDNN_ATTR_DEVICEPROP_DEVICE_ID, CUDNN_TYPE_INT32,
+                                          1, &number);
+    if (status == CUDNN_STATUS_SUCCESS) status = cudnnBackendFinalize(device);
+    if (status == CUDNN_STATUS_SUCCESS) status = read_description(device, &text);
+    if (device) cudnnBackendDestroyDescriptor(device);
+    if (cudnn_check(status, "description of device 0") == 0) return text;
+    free(text);
+    return NULL;
+}
+
+// ---- plans --------------------------------------------------------------------------------------
 
 static Descriptor operation_graph(CudnnGraph *graph, const CudnnDevice *device) {
     Descriptor made = make(graph, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
@@ -366,26 +389,25 @@ static bool is_allowed(Descriptor configuration, CudnnPrecision precision, int64
     return allowed;
 }
 
-// Makes the plan of a configuration; what cuDNN says, without an error.
-static cudnnStatus_t plan_of(Descriptor configuration, const CudnnDevice *device,
-                             Descriptor *made) {
+// The plan of a configuration; NULL without an error when cuDNN cannot make it.
+static Descriptor plan_of(Descriptor configuration, const CudnnDevice *device) {
+    Descriptor made = NULL;
     cudnnStatus_t status =
-        cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, made);
-    if (status != CUDNN_STATUS_SUCCESS) return status;
-    status = cudnnBackendSetAttribute(*made, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
+        cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &made);
+    if (status != CUDNN_STATUS_SUCCESS) return NULL;
+    status = cudnnBackendSetAttribute(made, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
                                       CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &configuration);
     if (status == CUDNN_STATUS_SUCCESS)
         status =
             device->handle
-                ? cudnnBackendSetAttribute(*made, CUDNN_ATTR_EXECUTION_PLAN_HANDLE,
+                ? cudnnBackendSetAttribute(made, CUDNN_ATTR_EXECUTION_PLAN_HANDLE,
                                            CUDNN_TYPE_HANDLE, 1, &device->handle)
-                : cudnnBackendSetAttribute(*made, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
+                : cudnnBackendSetAttribute(made, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
                                            CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &device->properties);
-    if (status == CUDNN_STATUS_SUCCESS) status = cudnnBackendFinalize(*made);
-    if (status == CUDNN_STATUS_SUCCESS) return status;
-    cudnnBackendDestroyDescriptor(*made);
-    *made = NULL;
-    return status;
+    if (status == CUDNN_STATUS_SUCCESS) status = cudnnBackendFinalize(made);
+    if (status == CUDNN_STATUS_SUCCESS) return made;
+    cudnnBackendDestroyDescriptor(made);
+    return NULL;
 }
 
 // Fills `proposals` with what cuDNN proposes in a mode; returns how many, 0 when it has none.
@@ -437,55 +459,71 @@ static CudnnPlan *plan_new(const CudnnGraph *graph, Descriptor inner, int64_t en
     return plan;
 }
 
-// What was found among the proposals: plans that can be made, and the one that was chosen.
-typedef struct {
-    int64_t proposed, engine;
-    int possible;
-    Descriptor plan;
-} Search;
+// Calls `visit` with each proposal that the rules allow, until it returns true. *proposed counts
+// them all. -1 when the graph is refused.
+typedef bool (*Visit)(void *context, Descriptor proposal, int64_t engine);
 
-// Goes through what cuDNN proposes until plan number `choice` is found; -1 goes through all and
-// keeps none. Without a driver a plan that was compiled and could not be loaded is possible.
-static int search(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
-                  int choice, Search *found) {
+static int each_proposal(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
+                         Visit visit, void *context, int64_t *proposed) {
     static const cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
     Descriptor operations = graph ? operation_graph(graph, device) : NULL;
-    *found = (Search){0};
+    bool done = false;
+    *proposed = 0;
     if (!operations) return -1;
-    for (size_t m = 0; m < sizeof modes / sizeof *modes && !found->plan; m++) {
-        Descriptor proposals[MAX_PROPOSALS], made = NULL;
+    for (size_t m = 0; m < sizeof modes / sizeof *modes && !done; m++) {
+        Descriptor proposals[MAX_PROPOSALS];
         int64_t count = propose(operations, device, modes[m], proposals), engine;
-        found->proposed += count;
+        *proposed += count;
         for (int64_t i = 0; i < count; i++) {
-            if (!found->plan && is_allowed(proposals[i], precision, &engine)) {
-                cudnnStatus_t status = plan_of(proposals[i], device, &made);
-                if (status == CUDNN_STATUS_SUCCESS && found->possible == choice)
-                    found->plan = made, found->engine = engine;
-                else if (status == CUDNN_STATUS_SUCCESS)
-                    cudnnBackendDestroyDescriptor(made);
-                found->possible +=
-                    status == CUDNN_STATUS_SUCCESS ||
-                    (!device->handle && status == CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER);
-            }
+            if (!done && is_allowed(proposals[i], precision, &engine))
+                done = visit(context, proposals[i], engine);
             cudnnBackendDestroyDescriptor(proposals[i]);
         }
     }
     return 0;
 }
 
-CudnnPlan *cudnn_graph_plan(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
-                            int choice) {
-    Search found;
-    if (search(graph, device, precision, choice, &found) != 0) return NULL;
-    if (found.plan) return plan_new(graph, found.plan, found.engine);
-    return error_null("cudnn: %s: of %lld configurations that cuDNN proposes %d can run; number %d "
-                      "was asked for",
-                      graph->name, (long long)found.proposed, found.possible, choice);
+typedef struct {
+    const CudnnDevice *device;
+    int choice, possible;
+    int64_t engine;
+    Descriptor plan;
+} Search;
+
+static bool take_chosen(void *context, Descriptor proposal, int64_t engine) {
+    Search *search = context;
+    Descriptor made = plan_of(proposal, search->device);
+    if (made && search->possible++ == search->choice) {
+        search->plan = made;
+        search->engine = engine;
+        return true;
+    }
+    if (made) cudnnBackendDestroyDescriptor(made);
+    return false;
 }
 
-int cudnn_graph_count(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision) {
-    Search found;
-    return search(graph, device, precision, -1, &found) == 0 ? found.possible : -1;
+CudnnPlan *cudnn_graph_plan(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
+                            int choice) {
+    Search search = {.device = device, .choice = choice};
+    int64_t proposed;
+    if (each_proposal(graph, device, precision, take_chosen, &search, &proposed) != 0) return NULL;
+    if (search.plan) return plan_new(graph, search.plan, search.engine);
+    return error_null("cudnn: %s: of %lld configurations that cuDNN proposes %d can run; number %d "
+                      "was asked for",
+                      graph->name, (long long)proposed, search.possible, choice);
+}
+
+static bool take_any(void *context, Descriptor proposal, int64_t engine) {
+    (void)proposal;
+    *(int64_t *)context = engine;
+    return true;
+}
+
+int cudnn_graph_engine(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
+                       int64_t *engine) {
+    int64_t proposed;
+    *engine = -1;
+    return each_proposal(graph, device, precision, take_any, engine, &proposed);
 }
 
 void cudnn_plan_free(CudnnPlan *plan) {

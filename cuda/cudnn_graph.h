@@ -24,14 +24,16 @@ typedef struct {
     cudnnBackendDescriptor_t properties;
 } CudnnDevice;
 
-// The device that a JSON text describes (docs/cuda.md). NULL and an error if cuDNN refuses it.
+// The device that a JSON text describes (tests/fixtures/devices). NULL and an error if cuDNN
+// refuses it.
 cudnnBackendDescriptor_t cudnn_describe(const char *json);
+// The description of device 0, to be freed. NULL and an error without a device.
+char *cudnn_description(void);
 
 // What a call of cuDNN returned: 0, or -1 and an error with cuDNN's own message.
 int cudnn_check(cudnnStatus_t status, const char *what);
 
-// ---- tensors
-// -------------------------------------------------------------------------------------
+// ---- tensors ------------------------------------------------------------------------------------
 
 // Four sides and their strides in elements, in the order that cuDNN names them: images N,C,H,W,
 // attention N,heads,rows,width. The strides say how they lie.
@@ -47,8 +49,7 @@ CudnnShape cudnn_transposed(CudnnShape shape);                       // last two
 // host.
 typedef enum { CUDNN_REAL, CUDNN_VIRTUAL, CUDNN_VALUE } CudnnRole;
 
-// ---- graphs
-// --------------------------------------------------------------------------------------
+// ---- graphs -------------------------------------------------------------------------------------
 
 // A new graph; `name` is for messages. NULL when out of memory.
 CudnnGraph *cudnn_graph_begin(const char *name);
@@ -79,8 +80,7 @@ void cudnn_graph_reshape(CudnnGraph *graph, int x, int y);
 // o = softmax(scale q k') v and the log-sum-exp of each row.
 void cudnn_graph_attention(CudnnGraph *graph, int q, int k, int v, int scale, int o, int lse);
 
-// ---- plans
-// ---------------------------------------------------------------------------------------
+// ---- plans --------------------------------------------------------------------------------------
 
 // What a plan may do. Plans whose results depend on the order of atomic additions are never taken.
 typedef enum {
@@ -93,9 +93,11 @@ typedef enum {
 // there are fewer.
 CudnnPlan *cudnn_graph_plan(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
                             int choice);
-// How many such plans there are; -1 and an error if the graph is refused. For a described device,
-// plans that are compiled when made, and then could not be loaded for want of a driver, count.
-int cudnn_graph_count(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision);
+// The engine of the first configuration that cuDNN proposes and the rules allow, -1 if there is
+// none: cuDNN has checked that it can run on the device, but nothing is made. 0, or -1 and an error
+// if the graph is refused.
+int cudnn_graph_engine(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
+                       int64_t *engine);
 void cudnn_plan_free(CudnnPlan *plan); // takes NULL
 size_t cudnn_plan_workspace(const CudnnPlan *plan);
 // cuDNN's number of the engine that computes it.

@@ -21,8 +21,7 @@ enum { LIBRARY_DECLINES = 1 };
 void cuda_use_tf32(bool on);
 bool cuda_uses_tf32(void);
 
-// ---- products
-// ------------------------------------------------------------------------------------
+// ---- products -----------------------------------------------------------------------------------
 
 // A batch of matrices in device memory; row and batch are distances in elements. `transposed` says
 // that the product sees the matrix with rows and columns exchanged.
@@ -45,8 +44,7 @@ typedef struct {
 } Product;
 int library_product(const Product *product);
 
-// ---- convolutions
-// --------------------------------------------------------------------------------
+// ---- convolutions -------------------------------------------------------------------------------
 
 typedef enum { CONVOLVE_FORWARD, CONVOLVE_INPUT, CONVOLVE_WEIGHT } ConvolvePass;
 
@@ -61,14 +59,13 @@ typedef struct {
 int library_convolve(const Convolution *problem, void *x, void *weight, void *y, const void *bias,
                      const void *residual);
 
-// ---- attention
-// -----------------------------------------------------------------------------------
+// ---- attention ----------------------------------------------------------------------------------
 
 // q [N,T,D], k, v [N,S,D] of `type`, width = D / heads; no mask. lse F32 [N,heads,T].
 typedef struct {
     int64_t backward, type; // 1: the gradients; Dtype of all but lse
     int64_t N, T, S, heads, width;
-} Attention;
+} AttentionProblem;
 typedef struct {
     const void *q, *k, *v;
     void *y;
@@ -76,7 +73,7 @@ typedef struct {
     const void *dy; // backward: reads the five above
     void *dq, *dk, *dv;
 } AttentionMemory;
-int library_attention(const Attention *problem, float scale, const AttentionMemory *memory);
+int library_attention(const AttentionProblem *problem, float scale, const AttentionMemory *memory);
 
 #ifdef __cplusplus
 }

@@ -5,8 +5,7 @@
 #include "cuda/library.h"
 #include "cuda/operand.h"
 
-// ---- linear
-// --------------------------------------------------------------------------------------
+// ---- linear -------------------------------------------------------------------------------------
 
 // A plain matrix of `columns` columns.
 static Factor matrix(const void *data, int64_t columns, bool transposed) {
@@ -79,8 +78,7 @@ int cuda_linear_backward(const linear_args *args) {
     return result == 0 ? operand_rows_backward(args->y, args->bias, args->residual) : result;
 }
 
-// ---- matmul
-// --------------------------------------------------------------------------------------
+// ---- matmul -------------------------------------------------------------------------------------
 
 // A batch [B,rows,columns] as it lies in memory.
 static Factor batch(const Tensor *tensor, const void *data, bool transposed) {

@@ -49,8 +49,7 @@ static Tensor image(float *data, int64_t N, int64_t H, int64_t W, int64_t C) {
     return (Tensor){.data = data, .ndim = 4, .shape = {N, H, W, C}, .dtype = F32};
 }
 
-// ---- products
-// ------------------------------------------------------------------------------------
+// ---- products -----------------------------------------------------------------------------------
 
 // Matrix `b` of a factor, [rows,columns] as the product sees it, packed.
 static float *packed(const Factor *factor, int64_t type, int64_t b, int64_t rows, int64_t columns) {
@@ -95,8 +94,7 @@ int library_product(const Product *p) {
     return result;
 }
 
-// ---- convolutions
-// --------------------------------------------------------------------------------
+// ---- convolutions -------------------------------------------------------------------------------
 
 static int convolve(const Convolution *p, float *x, float *weight, float *y, float *bias,
                     float *residual) {
@@ -150,8 +148,7 @@ int library_convolve(const Convolution *p, void *x, void *weight, void *y, const
     return result;
 }
 
-// ---- attention
-// -----------------------------------------------------------------------------------
+// ---- attention ----------------------------------------------------------------------------------
 
 static Tensor tokens(float *data, int64_t N, int64_t T, int64_t D) {
     return (Tensor){.data = data, .ndim = 3, .shape = {N, T, D}, .dtype = F32};
@@ -159,7 +156,8 @@ static Tensor tokens(float *data, int64_t N, int64_t T, int64_t D) {
 
 enum { Q, K, V, Y, DY, DQ, DK, DV, ATTENTION_TENSORS };
 
-static int attend(const Attention *p, float scale, float *copies[ATTENTION_TENSORS], float *lse) {
+static int attend(const AttentionProblem *p, float scale, float *copies[ATTENTION_TENSORS],
+                  float *lse) {
     int64_t D = p->heads * p->width;
     Tensor t[ATTENTION_TENSORS], sums = {.data = lse, .ndim = 3, .shape = {p->N, p->heads, p->T}};
     sums.dtype = F32;
@@ -184,7 +182,7 @@ static int attend(const Attention *p, float scale, float *copies[ATTENTION_TENSO
     return cuda_host()->attention_backward(&args);
 }
 
-int library_attention(const Attention *p, float scale, const AttentionMemory *m) {
+int library_attention(const AttentionProblem *p, float scale, const AttentionMemory *m) {
     if (p->width % 8 != 0) return LIBRARY_DECLINES;
     int64_t queries = p->N * p->T * p->heads * p->width, keys = p->N * p->S * p->heads * p->width;
     const void *from[] = {m->q, m->k, m->v, p->backward ? m->y : NULL, m->dy, NULL, NULL, NULL};
