@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "cpu/fast.h"
 #include "cpu/memory.h"
-#include "cpu/optimizer.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -32,12 +31,12 @@ OP_LIST(OP)
 #define FAST(name)                                                                   \
     static int try_##name##_forward(const name##_args *args) {                       \
         bool f32 = *(Tensor *const *)args && (*(Tensor *const *)args)->dtype == F32; \
-        int result = f32 ? fast_##name##_forward(args) : FAST_DECLINES;              \
+        int result = f32 ? fast_kernels()->name##_forward(args) : FAST_DECLINES;     \
         return result == FAST_DECLINES ? cpu_##name##_forward(args) : result;        \
     }                                                                                \
     static int try_##name##_backward(const name##_args *args) {                      \
         bool f32 = *(Tensor *const *)args && (*(Tensor *const *)args)->dtype == F32; \
-        int result = f32 ? fast_##name##_backward(args) : FAST_DECLINES;             \
+        int result = f32 ? fast_kernels()->name##_backward(args) : FAST_DECLINES;    \
         return result == FAST_DECLINES ? cpu_##name##_backward(args) : result;       \
     }
 FAST_LIST(FAST)
@@ -90,6 +89,14 @@ static int cpu_add_to(Tensor *to, const Tensor *from) {
     return 0;
 }
 
+static int cpu_sum_of_squares(Tensor *const *tensors, int64_t count, double *result) {
+    return fast_portable_kernels()->sum_of_squares(tensors, count, result);
+}
+
+static int cpu_adamw(const AdamwArgs *args) {
+    return fast_portable_kernels()->adamw(args);
+}
+
 static const Backend reference = {.name = "cpu-reference",
                                   .host_memory = true,
                                   .alloc = memory_alloc,
@@ -115,6 +122,10 @@ static Backend fast;
 static void make_fast(void) {
     fast = reference;
     fast.name = "cpu";
+    const FastKernels *kernels = fast_kernels();
+    if (!kernels) return;
+    fast.sum_of_squares = kernels->sum_of_squares;
+    fast.adamw = kernels->adamw;
 #define FAST(name)                              \
     fast.name##_forward = try_##name##_forward; \
     fast.name##_backward = try_##name##_backward;
@@ -125,7 +136,7 @@ static void make_fast(void) {
 const Backend *cpu_backend(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_fast);
-    return &fast;
+    return fast_kernels() ? &fast : NULL;
 }
 
 const Backend *cpu_reference_backend(void) {

@@ -6,7 +6,8 @@
 
 #include "autograd/backend.h"
 
-// Fast kernels where they exist and apply, reference kernels elsewhere.
+// Fast kernels where they exist and apply, reference kernels elsewhere. NULL and an error when
+// P2S_ISA asks for instructions that are not there (fast.h).
 const Backend *cpu_backend(void);
 
 // Reference kernels only: the definition that everything else is compared with.

@@ -4,7 +4,7 @@
 //
 // Forward: one task per block of queries. Backward: one task per head, or, where heads do not
 // spread evenly over the threads, per head and share of its keys, with a query gradient of its own.
-#include "cpu/fast.h"
+#include "cpu/fast_kernel.h"
 
 #include "base/error.h"
 #include "cpu/cpu.h"
@@ -116,9 +116,9 @@ static int tile_logits(const Work *w, const Head *head, const Tile *tile, float 
 // Adds the mask to one row of a tile; returns the largest logit.
 static float mask_row(const Work *w, const Head *head, const Tile *tile, int64_t row, float *logits,
                       int64_t seen) {
-    if (!w->mask) return row_max(logits, NULL, 0, seen);
-    return row_max(logits, w->mask + head->n * w->S + tile->key,
-                   w->tops[head->n * w->T + tile->query + row], seen);
+    if (!w->mask) return ISA(row_max)(logits, NULL, 0, seen);
+    return ISA(row_max)(logits, w->mask + head->n * w->S + tile->key,
+                        w->tops[head->n * w->T + tile->query + row], seen);
 }
 
 // ---- forward ------------------------------------------------------------------------------------
@@ -137,9 +137,9 @@ static void pass_row(const Work *w, const Head *head, const Tile *tile, int64_t 
         if (largest < before) largest = before;
         float fading = before == -INFINITY ? 0 : expf(before - largest);
         running->largest[row] = largest;
-        running->sum[row] = running->sum[row] * fading + row_exp(logits, largest, seen);
+        running->sum[row] = running->sum[row] * fading + ISA(row_exp)(logits, largest, seen);
         if (fading != 1 && before != -INFINITY)
-            row_scale(running->y + row * w->D, fading, w->width);
+            ISA(row_scale)(running->y + row * w->D, fading, w->width);
     }
     memset(logits + seen, 0, (size_t)(tile->keys - seen) * sizeof *logits);
 }
@@ -161,7 +161,7 @@ static int forward_block(const Work *w, const Head *head, int64_t query, float *
     }
     float *lse = (float *)w->args->lse->data + head->lse + query;
     for (int64_t row = 0; row < tile.queries; row++) {
-        row_scale(running.y + row * w->D, 1 / running.sum[row], w->width);
+        ISA(row_scale)(running.y + row * w->D, 1 / running.sum[row], w->width);
         lse[row] = running.largest[row] + logf(running.sum[row]);
     }
     return 0;
@@ -180,7 +180,7 @@ static int forward_task(const Work *w, int64_t task) {
     return result;
 }
 
-int fast_attention_forward(const attention_args *args) {
+int ISA(fast_attention_forward)(const attention_args *args) {
     Work w = work_of(args);
     if (!onednn_exists() || tensor_numel(args->y) == 0) return FAST_DECLINES;
     if (begin_tops(&w) != 0) return -1;
@@ -225,7 +225,7 @@ static int tile_softmax(const Work *w, const Head *head, const Tile *tile, float
         float *logits = p + row * tile->keys;
         int64_t seen = seen_by(w, tile, row);
         if (w->mask) mask_row(w, head, tile, row, logits, seen);
-        row_exp(logits, lse[row], seen);
+        ISA(row_exp)(logits, lse[row], seen);
         memset(logits + seen, 0, (size_t)(tile->keys - seen) * sizeof *logits);
     }
     return 0;
@@ -243,8 +243,8 @@ static int tile_gradient(const Work *w, const Head *head, const Tile *tile, cons
         return -1;
     for (int64_t row = 0; row < tile->queries; row++) {
         float mean = dot_rows(dy + row * w->D, value + row * w->D, w->width);
-        row_logit_gradient(tiles->d + row * tile->keys, tiles->p + row * tile->keys, mean, w->scale,
-                           tile->keys);
+        ISA(row_logit_gradient)
+        (tiles->d + row * tile->keys, tiles->p + row * tile->keys, mean, w->scale, tile->keys);
     }
     return 0;
 }
@@ -353,7 +353,7 @@ static int backward_shares(const Work *w, int shares) {
     return failed;
 }
 
-int fast_attention_backward(const attention_args *args) {
+int ISA(fast_attention_backward)(const attention_args *args) {
     Work w = work_of(args);
     if (!onednn_exists() || tensor_numel(args->y) == 0) return FAST_DECLINES;
     if (begin_tops(&w) != 0) return -1;

@@ -3,7 +3,7 @@
 // cross tiles are double. Blocks as in coloring_loss.c, so the result does not depend on threads.
 #include "base/error.h"
 #include "cpu/coloring_regions.h"
-#include "cpu/fast.h"
+#include "cpu/fast_kernel.h"
 #include "cpu/fast_vector.h"
 
 #include <math.h>
@@ -17,7 +17,6 @@ typedef struct {
 } Tile;
 
 // Separation of one tile from one region; the sums of 1 / (1 + d^2) and of the gradient.
-VECTORISED
 static void separate(Tile *tile, int32_t region, const float *mean, float weight, float *sums) {
     float loss = 0, push0 = 0, push1 = 0, push2 = 0;
 #pragma omp simd reduction(+ : loss, push0, push1, push2)
@@ -123,7 +122,7 @@ static double image_loss(const coloring_loss_args *args, ColoringImage *image, i
     return image->scale * loss;
 }
 
-int fast_coloring_loss_forward(const coloring_loss_args *args) {
+int ISA(fast_coloring_loss_forward)(const coloring_loss_args *args) {
     double loss = 0;
     for (int64_t index = 0; index < args->labels->shape[0]; index++) {
         ColoringImage image;
@@ -138,7 +137,7 @@ int fast_coloring_loss_forward(const coloring_loss_args *args) {
     return 0;
 }
 
-int fast_coloring_loss_backward(const coloring_loss_args *args) {
+int ISA(fast_coloring_loss_backward)(const coloring_loss_args *args) {
     (void)args; // one pass over memory: the reference kernel is bound by it too
     return FAST_DECLINES;
 }

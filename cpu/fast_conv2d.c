@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Fast convolution. A 1 x 1 kernel is a product over pixels; the rest is oneDNN's (onednn.h), on
 // an upsampled copy of x where that is asked for.
-#include "cpu/fast.h"
+#include "cpu/fast_kernel.h"
 
 #include "base/error.h"
 #include "cpu/fast_patches.h"
@@ -49,7 +49,7 @@ static bool winograd_wins(const ConvShape *s) {
 // Whether a pass can run, and how.
 static bool choose(ConvPass pass, const ConvShape *s, bool add, bool bias, bool *winograd) {
     *winograd = false;
-    if (patches_win(s)) return true;
+    if (ISA(patches_win)(s)) return true;
     *winograd = winograd_wins(s) && onednn_has_conv(pass, s, true, add, bias);
     return *winograd || onednn_has_conv(pass, s, false, add, bias);
 }
@@ -57,8 +57,8 @@ static bool choose(ConvPass pass, const ConvShape *s, bool add, bool bias, bool 
 // x, weight and y as in onednn_conv.
 static int run_pass(ConvPass pass, const ConvShape *s, bool winograd, bool add, float *x,
                     float *weight, float *y) {
-    return patches_win(s) ? patches_conv(pass, s, add, x, weight, y)
-                          : onednn_conv(pass, s, winograd, add, x, weight, NULL, y);
+    return ISA(patches_win)(s) ? ISA(patches_conv)(pass, s, add, x, weight, y)
+                               : onednn_conv(pass, s, winograd, add, x, weight, NULL, y);
 }
 
 // ---- upsampling by repetition -------------------------------------------------------------------
@@ -101,13 +101,13 @@ static void sum_pixels(const ConvShape *s, const float *wide, float *dx, bool ad
 
 static int pointwise_forward(const conv2d_args *args, const ConvShape *s) {
     bool begun = args->bias != NONE || args->residual != NONE;
-    if (begun) fast_rows_begin(args->y, args->bias, args->residual);
+    if (begun) ISA(fast_rows_begin)(args->y, args->bias, args->residual);
     return onednn_product((Factor){args->x->data, s->Ci, false},
                           (Factor){args->weight->data, s->Ci, true}, s->N * s->Ho * s->Wo, s->Ci,
                           s->Co, 1, begun, args->y->data, s->Co);
 }
 
-int fast_conv2d_forward(const conv2d_args *args) {
+int ISA(fast_conv2d_forward)(const conv2d_args *args) {
     ConvShape s = shape_of(args);
     if (is_pointwise(&s, args->options.upsample2x)) return pointwise_forward(args, &s);
     bool add = args->residual != NONE, winograd;
@@ -119,12 +119,12 @@ int fast_conv2d_forward(const conv2d_args *args) {
         upsample(&s, x, wide);
         x = wide;
     }
-    bool patches = patches_win(&s), begun = add || (patches && args->bias != NONE);
-    if (begun) fast_rows_begin(args->y, patches ? args->bias : NONE, args->residual);
-    int result = patches
-                     ? patches_conv(CONV_FORWARD, &s, begun, x, args->weight->data, args->y->data)
-                     : onednn_conv(CONV_FORWARD, &s, winograd, add, x, args->weight->data,
-                                   args->bias->data, args->y->data);
+    bool patches = ISA(patches_win)(&s), begun = add || (patches && args->bias != NONE);
+    if (begun) ISA(fast_rows_begin)(args->y, patches ? args->bias : NONE, args->residual);
+    int result =
+        patches ? ISA(patches_conv)(CONV_FORWARD, &s, begun, x, args->weight->data, args->y->data)
+                : onednn_conv(CONV_FORWARD, &s, winograd, add, x, args->weight->data,
+                              args->bias->data, args->y->data);
     memory_free(wide, wide ? upsampled_bytes(&s) : 0);
     return result;
 }
@@ -187,9 +187,9 @@ static int window_backward(const conv2d_args *args, const ConvShape *s) {
     return result;
 }
 
-int fast_conv2d_backward(const conv2d_args *args) {
+int ISA(fast_conv2d_backward)(const conv2d_args *args) {
     ConvShape s = shape_of(args);
     int result = is_pointwise(&s, args->options.upsample2x) ? pointwise_backward(args, &s)
                                                             : window_backward(args, &s);
-    return result == 0 ? fast_rows_backward(args->y, args->bias, args->residual) : result;
+    return result == 0 ? ISA(fast_rows_backward)(args->y, args->bias, args->residual) : result;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Float kernels of unary and geglu with vectorised exponentials, and of binary without repeats,
 // or with one source that is repeated over the middle (a vector of channels per image).
-#include "cpu/fast.h"
+#include "cpu/fast_kernel.h"
 #include "cpu/fast_rows.h"
 #include "cpu/fast_vector.h"
 
@@ -9,7 +9,6 @@ enum { CHUNK = 4096 }; // elements that one call handles
 
 // ---- unary --------------------------------------------------------------------------------------
 
-VECTORISED
 static void unary_values(UnaryKind kind, const float *x, int64_t count, float *y) {
     float bell, scale = kind == UNARY_QUICK_GELU ? 1.702f : 1.0f;
     if (kind == UNARY_GELU) {
@@ -42,7 +41,6 @@ INLINED void slopes_of_unary(UnaryKind kind, const float *x, const float *dy, in
     }
 }
 
-VECTORISED
 static void unary_slopes(UnaryKind kind, const float *x, const float *dy, int64_t count, bool add,
                          float *dx) {
     if (add)
@@ -59,7 +57,7 @@ static int64_t chunk_length(int64_t start, int64_t count) {
     return count - start < CHUNK ? count - start : CHUNK;
 }
 
-int fast_unary_forward(const unary_args *args) {
+int ISA(fast_unary_forward)(const unary_args *args) {
     if (!has_fast_unary(args->kind)) return FAST_DECLINES;
     const float *x = args->x->data;
     float *y = args->y->data;
@@ -70,7 +68,7 @@ int fast_unary_forward(const unary_args *args) {
     return 0;
 }
 
-int fast_unary_backward(const unary_args *args) {
+int ISA(fast_unary_backward)(const unary_args *args) {
     if (!has_fast_unary(args->kind) || !args->x->needs_grad) return FAST_DECLINES;
     const float *x = args->x->data, *dy = args->y->grad->data;
     float *dx = args->x->grad->data;
@@ -83,7 +81,6 @@ int fast_unary_backward(const unary_args *args) {
 
 // ---- geglu --------------------------------------------------------------------------------------
 
-VECTORISED
 static void geglu_values(const float *value, const float *gate, int64_t count, float *y) {
     float bell;
 #pragma omp simd private(bell)
@@ -104,7 +101,6 @@ INLINED void slopes_of_geglu(const float *value, const float *gate, const float 
     }
 }
 
-VECTORISED
 static void geglu_slopes(const float *value, const float *gate, const float *dy, int64_t count,
                          bool add, float *dvalue, float *dgate) {
     if (add)
@@ -113,7 +109,7 @@ static void geglu_slopes(const float *value, const float *gate, const float *dy,
         slopes_of_geglu(value, gate, dy, count, false, dvalue, dgate);
 }
 
-int fast_geglu_forward(const geglu_args *args) {
+int ISA(fast_geglu_forward)(const geglu_args *args) {
     int64_t width = tensor_side(args->y, -1), count = tensor_numel(args->y);
     int64_t rows = width > 0 ? count / width : 0;
     const float *x = args->x->data;
@@ -124,7 +120,7 @@ int fast_geglu_forward(const geglu_args *args) {
     return 0;
 }
 
-int fast_geglu_backward(const geglu_args *args) {
+int ISA(fast_geglu_backward)(const geglu_args *args) {
     if (!args->x->needs_grad) return 0;
     int64_t width = tensor_side(args->y, -1), count = tensor_numel(args->y);
     int64_t rows = width > 0 ? count / width : 0;
@@ -139,7 +135,6 @@ int fast_geglu_backward(const geglu_args *args) {
 
 // ---- binary -------------------------------------------------------------------------------------
 
-VECTORISED
 static void binary_values(BinaryKind kind, const float *left, const float *right, int64_t count,
                           float *y) {
     if (kind == BINARY_ADD)
@@ -151,7 +146,6 @@ static void binary_values(BinaryKind kind, const float *left, const float *right
 }
 
 // dx (+)= sign dy, or dy other.
-VECTORISED
 static void binary_slopes(float sign, const float *dy, const float *other, int64_t count, bool add,
                           float *dx) {
     if (other)
@@ -160,7 +154,7 @@ static void binary_slopes(float sign, const float *dy, const float *other, int64
         for (int64_t i = 0; i < count; i++) dx[i] = (add ? dx[i] : 0.0f) + sign * dy[i];
 }
 
-int fast_binary_forward(const binary_args *args) {
+int ISA(fast_binary_forward)(const binary_args *args) {
     if (!tensor_same_shape(args->left, args->right)) return FAST_DECLINES;
     const float *left = args->left->data, *right = args->right->data;
     float *y = args->y->data;
@@ -207,12 +201,12 @@ static int repeated_backward(const Tensor *y, const Tensor *source, const Repeat
     float *dx = source->grad->data;
     int result = 0;
     for (int64_t i = 0; i < r->outer && result == 0; i++)
-        result = fast_column_sums(dy + i * r->rows * r->width, r->rows, r->width, sign,
-                                  dx + i * r->width, source->has_grad);
+        result = ISA(fast_column_sums)(dy + i * r->rows * r->width, r->rows, r->width, sign,
+                                       dx + i * r->width, source->has_grad);
     return result;
 }
 
-int fast_binary_backward(const binary_args *args) {
+int ISA(fast_binary_backward)(const binary_args *args) {
     const Tensor *y = args->y, *left = args->left, *right = args->right;
     bool mul = args->kind == BINARY_MUL, same = tensor_same_shape(left, right);
     float right_sign = args->kind == BINARY_SUB ? -1.0f : 1.0f;

@@ -2,7 +2,7 @@
 // Layer norm on float rows. The gradients of weight and bias are summed in a number of blocks of
 // rows that depends on the shape only, so that the result does not depend on the number of threads.
 #include "base/error.h"
-#include "cpu/fast.h"
+#include "cpu/fast_kernel.h"
 #include "cpu/fast_rows.h"
 #include "cpu/fast_vector.h"
 #include "cpu/memory.h"
@@ -12,7 +12,6 @@
 
 enum { MAX_BLOCKS = 32 };
 
-VECTORISED
 static void normalise_row(const float *x, const float *weight, const float *bias, int64_t width,
                           double eps, float *y, float *mean, float *rstd) {
     float sum = 0, squares = 0;
@@ -28,7 +27,7 @@ static void normalise_row(const float *x, const float *weight, const float *bias
     *rstd = scale;
 }
 
-int fast_layer_norm_forward(const layer_norm_args *args) {
+int ISA(fast_layer_norm_forward)(const layer_norm_args *args) {
     int64_t width = tensor_side(args->x, -1), rows = tensor_numel(args->mean);
     const float *x = args->x->data, *weight = args->weight->data, *bias = args->bias->data;
     float *y = args->y->data, *mean = args->mean->data, *rstd = args->rstd->data;
@@ -57,7 +56,6 @@ INLINED void slopes_of(const float *x, const float *dy, const float *weight, int
     }
 }
 
-VECTORISED
 static void row_slopes(const float *x, const float *dy, const float *weight, int64_t width,
                        float mean, float rstd, bool add, float *dx) {
     if (add)
@@ -66,7 +64,6 @@ static void row_slopes(const float *x, const float *dy, const float *weight, int
         slopes_of(x, dy, weight, width, mean, rstd, false, dx);
 }
 
-VECTORISED
 static void add_affine(const float *x, const float *dy, int64_t width, float mean, float rstd,
                        float *dweight, float *dbias) {
 #pragma omp simd
@@ -101,7 +98,7 @@ static void write_affine(const Tensor *tensor, const float *sums, int64_t blocks
     }
 }
 
-int fast_layer_norm_backward(const layer_norm_args *args) {
+int ISA(fast_layer_norm_backward)(const layer_norm_args *args) {
     int64_t width = tensor_side(args->x, -1), rows = tensor_numel(args->mean);
     bool affine = args->weight->needs_grad || args->bias->needs_grad;
     if (!args->x->needs_grad && !args->weight->needs_grad) return FAST_DECLINES; // x is not saved

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
 // Fast linear and matmul: every pass is one strided product (onednn.h); what is added to a result
 // is written first, and the product added to it.
-#include "cpu/fast.h"
+#include "cpu/fast_kernel.h"
 
 #include "base/error.h"
 #include "cpu/cpu.h"
 #include "cpu/fast_rows.h"
 #include "cpu/onednn.h"
 
-int fast_linear_forward(const linear_args *args) {
+int ISA(fast_linear_forward)(const linear_args *args) {
     int64_t M = args->weight->shape[0], K = args->weight->shape[1];
     int64_t rows = tensor_numel(args->y) / M;
     if (!onednn_exists() || rows == 0 || K == 0) return FAST_DECLINES;
     bool begun = args->bias != NONE || args->residual != NONE;
-    if (begun) fast_rows_begin(args->y, args->bias, args->residual);
+    if (begun) ISA(fast_rows_begin)(args->y, args->bias, args->residual);
     Factor x = {args->x->data, K, false}, weight = {args->weight->data, K, true};
     return onednn_product(x, weight, rows, K, M, 1, begun, args->y->data, M);
 }
 
-int fast_linear_backward(const linear_args *args) {
+int ISA(fast_linear_backward)(const linear_args *args) {
     const Tensor *x = args->x, *weight = args->weight;
     int64_t M = weight->shape[0], K = weight->shape[1], rows = tensor_numel(args->y) / M;
     if (!onednn_exists() || rows == 0 || K == 0) return FAST_DECLINES;
@@ -30,7 +30,7 @@ int fast_linear_backward(const linear_args *args) {
     if (result == 0 && weight->needs_grad)
         result = onednn_product((Factor){dy, M, true}, (Factor){x->data, K, false}, M, rows, K, 1,
                                 weight->has_grad, weight->grad->data, K);
-    return result == 0 ? fast_rows_backward(args->y, args->bias, args->residual) : result;
+    return result == 0 ? ISA(fast_rows_backward)(args->y, args->bias, args->residual) : result;
 }
 
 // One pass of matmul: c = a b for each item of the batch, [M,K] [K,P] -> [M,P].
@@ -66,7 +66,7 @@ static Factor factor(const Tensor *tensor, const float *data, bool transposed) {
     return (Factor){data, tensor->shape[2], transposed};
 }
 
-int fast_matmul_forward(const matmul_args *args) {
+int ISA(fast_matmul_forward)(const matmul_args *args) {
     const Tensor *left = args->left, *right = args->right, *y = args->y;
     int64_t K = left->shape[args->transpose_left ? 1 : 2];
     if (!onednn_exists() || tensor_numel(y) == 0 || K == 0) return FAST_DECLINES;
@@ -82,7 +82,7 @@ int fast_matmul_forward(const matmul_args *args) {
 
 // With L and R as the product sees them: dL = dy R', dR = L' dy; a transposed input's gradient is
 // the transposed product.
-int fast_matmul_backward(const matmul_args *args) {
+int ISA(fast_matmul_backward)(const matmul_args *args) {
     const Tensor *left = args->left, *right = args->right, *y = args->y;
     bool flip_left = args->transpose_left, flip_right = args->transpose_right;
     int64_t batch = y->shape[0], M = y->shape[1], P = y->shape[2];

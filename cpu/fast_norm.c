@@ -3,7 +3,7 @@
 // that the result does not depend on the number of threads; groups are formed from channel sums.
 #include "base/error.h"
 #include "cpu/cpu.h"
-#include "cpu/fast.h"
+#include "cpu/fast_kernel.h"
 #include "cpu/fast_vector.h"
 
 #include <math.h>
@@ -52,14 +52,12 @@ static void total(const Work *work, const float *blocks, double *sum) {
     }
 }
 
-VECTORISED
 static void add_rows(const float *x, int64_t rows, int64_t channels, float *sum) {
     for (int64_t i = 0; i < rows; i++)
 #pragma omp simd
         for (int64_t c = 0; c < channels; c++) sum[c] += x[i * channels + c];
 }
 
-VECTORISED
 static void add_squares(const float *x, int64_t rows, int64_t channels, const float *center,
                         float *sum) {
     for (int64_t i = 0; i < rows; i++)
@@ -70,7 +68,6 @@ static void add_squares(const float *x, int64_t rows, int64_t channels, const fl
         }
 }
 
-VECTORISED
 static void normalise_rows(const float *x, int64_t rows, int64_t channels, const float *center,
                            const float *scale, const float *bias, bool silu, float *y) {
     for (int64_t i = 0; i < rows; i++, x += channels, y += channels) {
@@ -143,7 +140,7 @@ static int forward_one(const group_norm_args *args, int64_t image) {
     return !made;
 }
 
-int fast_group_norm_forward(const group_norm_args *args) {
+int ISA(fast_group_norm_forward)(const group_norm_args *args) {
     int failed = 0;
     int64_t images = args->x->shape[0];
     if (shares_images(args)) {
@@ -182,7 +179,6 @@ INLINED void sums_of(const float *x, const float *dy, int64_t rows, int64_t chan
         }
 }
 
-VECTORISED
 static void add_gradients(const float *x, const float *dy, int64_t rows, int64_t channels,
                           Norm norm, float *dbias, float *dweight) {
     if (norm.silu)
@@ -205,7 +201,6 @@ INLINED void slopes_of(const float *x, const float *dy, int64_t rows, int64_t ch
         }
 }
 
-VECTORISED
 static void input_gradients(const float *x, const float *dy, int64_t rows, int64_t channels,
                             Norm norm, const float *sum, const float *dot, bool add, float *dx) {
     if (norm.silu && add)
@@ -288,7 +283,7 @@ static int backward_images(const group_norm_args *args, double *affine) {
     return failed ? error_int("group_norm: out of memory") : 0;
 }
 
-int fast_group_norm_backward(const group_norm_args *args) {
+int ISA(fast_group_norm_backward)(const group_norm_args *args) {
     bool reads_x = args->silu || args->x->needs_grad || args->weight->needs_grad;
     int64_t images = args->x->shape[0], channels = tensor_side(args->x, -1);
     if (!reads_x || images == 0) return FAST_DECLINES;

@@ -2,6 +2,7 @@
 // Convolution as a product with patches. See fast_patches.h.
 #include "cpu/fast_patches.h"
 
+#include "cpu/fast_kernel.h"
 #include "base/error.h"
 #include "cpu/memory.h"
 
@@ -19,7 +20,7 @@ static int64_t patch_of(const ConvShape *s) {
     return s->kh * s->kw * s->Ci;
 }
 
-bool patches_win(const ConvShape *s) {
+bool ISA(patches_win)(const ConvShape *s) {
     return onednn_exists() && rows_of(s) <= MAX_ROWS &&
            patch_of(s) * s->Co >= WEIGHTS_PER_ROW * rows_of(s);
 }
@@ -69,7 +70,8 @@ static void collect(const ConvShape *s, const float *patches, bool add, float *d
     }
 }
 
-int patches_conv(ConvPass pass, const ConvShape *s, bool add, float *x, float *weight, float *y) {
+int ISA(patches_conv)(ConvPass pass, const ConvShape *s, bool add, float *x, float *weight,
+                      float *y) {
     int64_t rows = rows_of(s), size = patch_of(s), Co = s->Co;
     size_t bytes = (size_t)(rows * size) * sizeof(float);
     float *patches = memory_alloc(bytes);

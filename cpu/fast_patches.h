@@ -4,13 +4,14 @@
 #ifndef CPU_FAST_PATCHES_H
 #define CPU_FAST_PATCHES_H
 
+#include "cpu/fast_kernel.h"
 #include "cpu/onednn.h"
 
 // Whether this is the faster way: large weights on few pixels.
-bool patches_win(const ConvShape *shape);
+bool ISA(patches_win)(const ConvShape *shape);
 
 // One pass: reads two of x, weight, y and writes the third, or adds to it. 0, or -1 with an error.
-int patches_conv(ConvPass pass, const ConvShape *shape, bool add, float *x, float *weight,
-                 float *y);
+int ISA(patches_conv)(ConvPass pass, const ConvShape *shape, bool add, float *x, float *weight,
+                      float *y);
 
 #endif

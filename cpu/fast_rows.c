@@ -2,6 +2,7 @@
 // Bias and residual of fast products. See fast_rows.h.
 #include "cpu/fast_rows.h"
 
+#include "cpu/fast_kernel.h"
 #include "base/error.h"
 #include "cpu/memory.h"
 
@@ -18,7 +19,7 @@ static void begin_row(float *y, const float *bias, const float *residual, int64_
     }
 }
 
-void fast_rows_begin(const Tensor *y, const Tensor *bias, const Tensor *residual) {
+void ISA(fast_rows_begin)(const Tensor *y, const Tensor *bias, const Tensor *residual) {
     int64_t channels = tensor_side(y, -1), rows = tensor_numel(y) / channels;
     const float *offset = bias->data, *other = residual->data;
     float *to = y->data;
@@ -34,8 +35,8 @@ static void add_rows(const float *dy, int64_t first, int64_t end, int64_t channe
         for (int64_t c = 0; c < channels; c++) sums[c] += (double)dy[row * channels + c];
 }
 
-int fast_column_sums(const float *dy, int64_t rows, int64_t channels, double factor, float *to,
-                     bool add) {
+int ISA(fast_column_sums)(const float *dy, int64_t rows, int64_t channels, double factor, float *to,
+                          bool add) {
     int64_t pieces = rows * channels > FAST_PARALLEL ? (rows < 32 ? rows : 32) : 1;
     size_t bytes = (size_t)(pieces * channels) * sizeof(double);
     double *sums = memory_alloc(bytes);
@@ -62,11 +63,12 @@ static void residual_backward(const float *dy, int64_t count, float *to, bool ad
     }
 }
 
-int fast_rows_backward(const Tensor *y, const Tensor *bias, const Tensor *residual) {
+int ISA(fast_rows_backward)(const Tensor *y, const Tensor *bias, const Tensor *residual) {
     int64_t channels = tensor_side(y, -1), count = tensor_numel(y);
     const float *dy = y->grad->data;
     if (residual->needs_grad)
         residual_backward(dy, count, residual->grad->data, residual->has_grad);
     if (!bias->needs_grad) return 0;
-    return fast_column_sums(dy, count / channels, channels, 1, bias->grad->data, bias->has_grad);
+    return ISA(fast_column_sums)(dy, count / channels, channels, 1, bias->grad->data,
+                                 bias->has_grad);
 }

@@ -1,21 +1,9 @@
 // SPDX-License-Identifier: MIT
-// For fast float kernels: functions that the compiler may vectorise for the processor at hand, and
-// an exponential and a normal distribution that it can vectorise.
+// For fast float kernels: an exponential and a normal distribution that compilers vectorise.
 #ifndef CPU_FAST_VECTOR_H
 #define CPU_FAST_VECTOR_H
 
 #include <stdint.h>
-
-// Compiled for several processors, chosen at start-up. Not under sanitizers, whose own start comes
-// later than the choice.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(P2S_SANITIZED)
-#define VECTORISED __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define VECTORISED
-#endif
-
-// Into the functions above, with each processor's instructions.
-#define INLINED static inline __attribute__((always_inline))
 
 // exp(x) within 2 ulp; arguments are limited to the range of normal floats.
 static inline float vector_exp(float x) {
