@@ -30,6 +30,7 @@ enum { FAST_DECLINES = 1 };
 // The fast kernels of one instruction set.
 typedef struct {
     const char *name;
+    int lanes; // floats of a register
 #define FAST(name)                              \
     int (*name##_forward)(const name##_args *); \
     int (*name##_backward)(const name##_args *);

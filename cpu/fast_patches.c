@@ -8,21 +8,12 @@
 
 #include <string.h>
 
-// Measured on an AVX-512 processor with two threads: it pays where copying the weights costs more
-// than the arithmetic, 1280 to 1280 channels at 2x3 to 8x12 pixels.
-enum { MAX_ROWS = 128, WEIGHTS_PER_ROW = 4096 };
-
 static int64_t rows_of(const ConvShape *s) {
     return s->N * s->Ho * s->Wo;
 }
 
 static int64_t patch_of(const ConvShape *s) {
     return s->kh * s->kw * s->Ci;
-}
-
-bool ISA(patches_win)(const ConvShape *s) {
-    return onednn_exists() && rows_of(s) <= MAX_ROWS &&
-           patch_of(s) * s->Co >= WEIGHTS_PER_ROW * rows_of(s);
 }
 
 // One result pixel's patch of x; zero outside the image.

@@ -7,9 +7,6 @@
 #include "cpu/fast_kernel.h"
 #include "cpu/onednn.h"
 
-// Whether this is the faster way: large weights on few pixels.
-bool ISA(patches_win)(const ConvShape *shape);
-
 // One pass: reads two of x, weight, y and writes the third, or adds to it. 0, or -1 with an error.
 int ISA(patches_conv)(ConvPass pass, const ConvShape *shape, bool add, float *x, float *weight,
                       float *y);

@@ -9,6 +9,7 @@ extern const FastKernels ISA(fast_set);
 
 const FastKernels ISA(fast_set) = {
     .name = TEXT(P2S_ISA),
+    .lanes = LANES,
 #define FAST(name) \
     .name##_forward = ISA(fast_##name##_forward), .name##_backward = ISA(fast_##name##_backward),
     FAST_LIST(FAST)

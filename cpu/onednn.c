@@ -12,14 +12,14 @@ bool onednn_exists(void) {
     return false;
 }
 
-bool onednn_has_conv(ConvPass pass, const ConvShape *shape, bool winograd, bool add, bool bias) {
-    (void)pass, (void)shape, (void)winograd, (void)add, (void)bias;
+bool onednn_has_conv(ConvPass pass, const ConvShape *shape) {
+    (void)pass, (void)shape;
     return false;
 }
 
-int onednn_conv(ConvPass pass, const ConvShape *shape, bool winograd, bool add, float *x,
-                float *weight, const float *bias, float *y) {
-    (void)pass, (void)shape, (void)winograd, (void)add, (void)x, (void)weight, (void)bias, (void)y;
+int onednn_conv(ConvPass pass, const ConvShape *shape, bool add, float *x, float *weight,
+                const float *bias, float *y) {
+    (void)pass, (void)shape, (void)add, (void)x, (void)weight, (void)bias, (void)y;
     return FAST_DECLINES;
 }
 
@@ -85,9 +85,8 @@ static void append_sum(dnnl_post_ops_t ops) {
 
 #endif
 
-// Strides and padding of a convolution, its operands' wished layouts and its algorithm.
+// Strides and padding of a convolution, its operands' wished layouts.
 typedef struct {
-    dnnl_alg_kind_t algorithm;
     Layout operands[OPERANDS], bias; // bias NULL: none
     dnnl_dims_t strides, low, high;
     dnnl_primitive_attr_t attributes;
@@ -104,17 +103,17 @@ static dnnl_primitive_desc_t describe(dnnl_engine_t engine, ConvPass pass, const
     dnnl_status_t status;
     if (pass == CONV_FORWARD)
         status = dnnl_convolution_forward_primitive_desc_create(
-            &made, engine, dnnl_forward_training, wish->algorithm, operands[X], operands[WEIGHT],
-            wish->bias, operands[Y], wish->strides, dilation, wish->low, wish->high,
-            wish->attributes);
+            &made, engine, dnnl_forward_training, dnnl_convolution_direct, operands[X],
+            operands[WEIGHT], wish->bias, operands[Y], wish->strides, dilation, wish->low,
+            wish->high, wish->attributes);
     else if (pass == CONV_INPUT_GRADIENT)
         status = dnnl_convolution_backward_data_primitive_desc_create(
-            &made, engine, wish->algorithm, operands[X], operands[WEIGHT], operands[Y],
+            &made, engine, dnnl_convolution_direct, operands[X], operands[WEIGHT], operands[Y],
             wish->strides, dilation, wish->low, wish->high, forward, wish->attributes);
     else
         status = dnnl_convolution_backward_weights_primitive_desc_create(
-            &made, engine, wish->algorithm, operands[X], operands[WEIGHT], NULL, operands[Y],
-            wish->strides, dilation, wish->low, wish->high, forward, wish->attributes);
+            &made, engine, dnnl_convolution_direct, operands[X], operands[WEIGHT], NULL,
+            operands[Y], wish->strides, dilation, wish->low, wish->high, forward, wish->attributes);
     return status == dnnl_success ? made : NULL;
 }
 
@@ -128,16 +127,16 @@ static dnnl_primitive_desc_t describe(dnnl_engine_t engine, ConvPass pass, const
     dnnl_status_t status;
     if (pass == CONV_FORWARD)
         status = dnnl_convolution_forward_desc_init(
-            &desc, dnnl_forward_training, wish->algorithm, operands[X], operands[WEIGHT],
+            &desc, dnnl_forward_training, dnnl_convolution_direct, operands[X], operands[WEIGHT],
             wish->bias, operands[Y], wish->strides, wish->low, wish->high);
     else if (pass == CONV_INPUT_GRADIENT)
-        status = dnnl_convolution_backward_data_desc_init(&desc, wish->algorithm, operands[X],
-                                                          operands[WEIGHT], operands[Y],
-                                                          wish->strides, wish->low, wish->high);
+        status = dnnl_convolution_backward_data_desc_init(
+            &desc, dnnl_convolution_direct, operands[X], operands[WEIGHT], operands[Y],
+            wish->strides, wish->low, wish->high);
     else
-        status = dnnl_convolution_backward_weights_desc_init(&desc, wish->algorithm, operands[X],
-                                                             operands[WEIGHT], NULL, operands[Y],
-                                                             wish->strides, wish->low, wish->high);
+        status = dnnl_convolution_backward_weights_desc_init(
+            &desc, dnnl_convolution_direct, operands[X], operands[WEIGHT], NULL, operands[Y],
+            wish->strides, wish->low, wish->high);
     if (status == dnnl_success)
         status = dnnl_primitive_desc_create(&made, &desc, wish->attributes, engine, forward);
     return status == dnnl_success ? made : NULL;
@@ -148,7 +147,7 @@ static dnnl_primitive_desc_t describe(dnnl_engine_t engine, ConvPass pass, const
 // ---- a convolution, made once -------------------------------------------------------------------
 
 typedef struct {
-    int64_t pass, winograd, add, bias, threads;
+    int64_t pass, add, bias, threads;
     ConvShape shape; // int64_t only: keys are compared as bytes
 } Key;
 
@@ -210,7 +209,7 @@ static dnnl_primitive_t reorder_new(Layout from, Layout to, bool sum) {
     return made;
 }
 
-// Images keep their plain layout in the direct algorithm; weights never do.
+// Images keep their plain layout; weights never do.
 static void wish_layouts(const Key *key, Entry *entry, Wish *wish, Layout any[OPERANDS]) {
     const ConvShape *s = &key->shape;
     const dnnl_dims_t sides[OPERANDS] = {
@@ -218,23 +217,21 @@ static void wish_layouts(const Key *key, Entry *entry, Wish *wish, Layout any[OP
     for (int i = 0; i < OPERANDS; i++) {
         entry->plain[i] = layout_new(sides[i], 4, i == WEIGHT ? dnnl_ohwi : dnnl_nhwc);
         any[i] = layout_new(sides[i], 4, dnnl_format_tag_any);
-        wish->operands[i] = i == WEIGHT || key->winograd ? any[i] : entry->plain[i];
+        wish->operands[i] = i == WEIGHT ? any[i] : entry->plain[i];
     }
     if (key->bias) wish->bias = entry->bias = layout_new((dnnl_dims_t){s->Co}, 1, dnnl_a);
 }
 
 static bool add_in_primitive(const Key *key) {
-    return key->add && key->pass == CONV_FORWARD && !key->winograd;
+    return key->add && key->pass == CONV_FORWARD;
 }
 
 static bool describe_entry(Entry *entry) {
     const Key *key = &entry->key;
     const ConvShape *s = &key->shape;
     Layout any[OPERANDS];
-    Wish wish = {.algorithm = key->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct,
-                 .strides = {s->stride, s->stride},
-                 .low = {s->top, s->left},
-                 .high = {s->bottom, s->right}};
+    Wish wish = {
+        .strides = {s->stride, s->stride}, .low = {s->top, s->left}, .high = {s->bottom, s->right}};
     wish_layouts(key, entry, &wish, any);
     wish.attributes = attributes_new(add_in_primitive(key));
     dnnl_primitive_desc_t forward = NULL;
@@ -399,13 +396,8 @@ static bool call_run(const Call *call, const Entry *entry) {
     return !entry->reorder[written] || reorder(call, entry, written, true);
 }
 
-static Entry *entry_for(ConvPass pass, const ConvShape *shape, bool winograd, bool add, bool bias) {
-    Key key = {.pass = pass,
-               .winograd = winograd,
-               .add = add,
-               .bias = bias,
-               .threads = cpu_threads(),
-               .shape = *shape};
+static Entry *entry_for(ConvPass pass, const ConvShape *shape, bool add, bool bias) {
+    Key key = {.pass = pass, .add = add, .bias = bias, .threads = cpu_threads(), .shape = *shape};
     return entry_take(&key);
 }
 
@@ -413,15 +405,15 @@ bool onednn_exists(void) {
     return true;
 }
 
-bool onednn_has_conv(ConvPass pass, const ConvShape *shape, bool winograd, bool add, bool bias) {
-    Entry *entry = entry_for(pass, shape, winograd, add, bias);
+bool onednn_has_conv(ConvPass pass, const ConvShape *shape) {
+    Entry *entry = entry_for(pass, shape, false, false);
     if (entry) entry_release(entry);
     return entry != NULL;
 }
 
-int onednn_conv(ConvPass pass, const ConvShape *shape, bool winograd, bool add, float *x,
-                float *weight, const float *bias, float *y) {
-    Entry *entry = entry_for(pass, shape, winograd, add, bias != NULL);
+int onednn_conv(ConvPass pass, const ConvShape *shape, bool add, float *x, float *weight,
+                const float *bias, float *y) {
+    Entry *entry = entry_for(pass, shape, add, bias != NULL);
     if (!entry) return FAST_DECLINES;
     Call call = {0};
     bool ok = call_begin(&call, entry, (float *[]){x, weight, y}, bias) && call_run(&call, entry);

@@ -14,16 +14,15 @@ typedef struct {
 
 typedef enum { CONV_FORWARD, CONV_INPUT_GRADIENT, CONV_WEIGHT_GRADIENT } ConvPass;
 
-// Whether products exist at all, and whether onednn_conv would run with these arguments.
+// Whether products exist at all, and whether onednn_conv would run.
 bool onednn_exists(void);
-bool onednn_has_conv(ConvPass pass, const ConvShape *shape, bool winograd, bool add, bool bias);
+bool onednn_has_conv(ConvPass pass, const ConvShape *shape);
 
 // One pass over plain arrays: x [N,H,W,Ci], weight, y [N,Ho,Wo,Co] are the tensors or their
 // gradients; the pass says which one is written, or added to with `add`. bias may be NULL, and is
-// only read in the forward pass. winograd asks for that algorithm and declines where it does not
-// exist. Declines before anything is written; -1 and an error on failure.
-int onednn_conv(ConvPass pass, const ConvShape *shape, bool winograd, bool add, float *x,
-                float *weight, const float *bias, float *y);
+// only read in the forward pass. Declines before anything is written; -1 and an error on failure.
+int onednn_conv(ConvPass pass, const ConvShape *shape, bool add, float *x, float *weight,
+                const float *bias, float *y);
 
 // A factor of a product, stored in rows of `width` elements; `transposed`: the product sees its
 // transpose.
