@@ -198,6 +198,55 @@ Test(hypersim, ids_become_dense_and_categories_follow_the_majority) {
     folder_remove(tree.root.text);
 }
 
+// Reads frame 0 of the tree in the restricted variant.
+static Sample read_restricted(const Tree *tree, const char *subset) {
+    Dataset *set =
+        dataset_open("hypersim", &(DatasetOptions){.path = tree->root.text, .subset = subset});
+    cr_assert_not_null(set, "%s", error_message());
+    Sample sample;
+    cr_assert_eq(dataset_read(set, 0, &sample), 0, "%s", error_message());
+    dataset_close(set);
+    return sample;
+}
+
+Test(hypersim, other_classes_are_ignored_with_their_boxes_and_too_many_empty_the_frame) {
+    Tree tree = make_tree();
+    // Two chairs, a window and an unlabelled object whose box covers a corner of the first chair.
+    const int16_t ids[W * H] = {1, 1, 1,  4,  4,  -1, 1, 1, 1,  4,  -1, -1,
+                                2, 2, -1, -1, -1, 3,  2, 2, -1, -1, -1, 3};
+    int16_t classes[W * H];
+    for (int i = 0; i < W * H; i++)
+        classes[i] = ids[i] == 1 || ids[i] == 2 ? 5 : ids[i] == 3 ? 9 : -1;
+    add_frame(&tree, 0, ids);
+    const Path path = in_folder(tree.arrays.text, "frame.0000.semantic.hdf5");
+    Dataset *set = dataset_open(
+        "hypersim", &(DatasetOptions){.path = tree.root.text, .subset = "color+5classes"});
+    Sample sample;
+    cr_expect_eq(dataset_read(set, 0, &sample), -1);
+    expect_error("frame.0000.semantic.hdf5");
+    dataset_close(set);
+    make_array(path.text, W, H, classes);
+    sample = read_restricted(&tree, "color+5classes");
+    cr_assert_eq(sample.instance_count, 2);
+    cr_expect_eq(sample.instances[0].id, 1);
+    cr_expect_eq(sample.instances[1].id, 2);
+    for (int i = 0; i < W * H; i++) {
+        const int x = i % W, y = i / W, other = (y < 2 && x >= 3 && x <= 4) || (y >= 2 && x == 5);
+        cr_expect_eq(sample.ignore[i], other, "pixel %d", i);
+        cr_expect_eq(sample.labels.ids[i], !other && ids[i] > 0 ? ids[i] : 0, "pixel %d", i);
+    }
+    sample_free(&sample);
+    sample = read_restricted(&tree, "10classes");
+    cr_expect_eq(sample.instance_count, 3);
+    sample_free(&sample);
+    for (int i = 0; i < W * H; i++) classes[i] = ids[i] == 2 ? 5 : 40;
+    make_array(path.text, W, H, classes); // 6 + 4 + 2 of 24 pixels are other classes' boxes
+    sample = read_restricted(&tree, "5classes");
+    cr_expect_eq(sample.instance_count, 0);
+    sample_free(&sample);
+    folder_remove(tree.root.text);
+}
+
 Test(hypersim, a_frame_without_instances_reads_and_without_classes_has_none) {
     Tree tree = make_tree();
     int16_t nothing[W * H];
