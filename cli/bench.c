@@ -2,6 +2,7 @@
 // See bench.h.
 #include "cli/bench.h"
 
+#include "autograd/backend.h"
 #include "autograd/rng.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -77,6 +78,13 @@ double bench_median(BenchWork work, void *context, double seconds, int least) {
     }
     qsort(took, (size_t)count, sizeof *took, ascending);
     return (took[(count - 1) / 2] + took[count / 2]) / 2;
+}
+
+int bench_wait(const Tensor *tensor) {
+    char bytes[8];
+    return tensor_bytes(tensor) == 0
+               ? 0
+               : backend_current()->read(bytes, tensor->data, dtype_size(tensor->dtype));
 }
 
 int bench_voronoi(int64_t n, int64_t height, int64_t width, uint64_t seed, int32_t *labels) {

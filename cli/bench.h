@@ -3,6 +3,7 @@
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
+#include "autograd/tensor.h"
 #include "cli/arguments.h"
 
 #include <jansson.h>
@@ -11,7 +12,7 @@ typedef struct {
     bool json;
     const char *only; // ops: one op, or "sd2"
     const char *model, *kind, *size, *inputs;
-    const char *device;
+    const char *device, *type; // type: ops, of the images and tokens: f32, tf32 or bf16
     int64_t threads, batch, tokens, instances;
     double seconds; // of measuring, per case
     Integers n;
@@ -38,6 +39,10 @@ int bench_say(const BenchOptions *options, json_t *row);
 // -1 and an error on failure.
 typedef double (*BenchWork)(void *context);
 double bench_median(BenchWork work, void *context, double seconds, int least);
+
+// Waits until the device has done what it was asked so far, of which `tensor` is a part. Returns
+// -1 and an error when that failed.
+int bench_wait(const Tensor *tensor);
 
 // Labels [H,W] of nearest of n random points, 0..n-1, the same as colours would name: an image of n
 // regions, the first of which is background.

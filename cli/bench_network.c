@@ -121,6 +121,7 @@ static double step(void *context) {
     tape_reset();
     if (result == 0)
         result = optimizer_update(&bench->optimizer, &bench->config, bench->config.lr, &norm);
+    if (result == 0) result = bench_wait(bench->batch.image);
     return result == 0 ? clock_seconds() - start : -1;
 }
 
@@ -133,7 +134,8 @@ static double unet(void *context) {
     Tensor *v =
         unet_forward(model->unet, bench->latent, MODEL_TIMESTEP, model->train_context, NULL);
     Tensor *loss = op_mean(op_square(v), REDUCE_ALL);
-    const int result = loss ? tape_backward(loss) : -1;
+    int result = loss ? tape_backward(loss) : -1;
+    if (result == 0) result = bench_wait(bench->latent);
     tape_record(false);
     tape_reset();
     return result == 0 ? clock_seconds() - start : -1;
@@ -154,6 +156,7 @@ static double predict(void *context) {
                                  model->control ? &residuals : NULL);
         y = vae_decode(model->vae, model_clean_training(model, v));
     }
+    if (y && bench_wait(y) != 0) y = NULL;
     tape_reset();
     return y ? clock_seconds() - start : -1;
 }

@@ -3,6 +3,7 @@
 // 480x640 pixels, then the benchmark case of every op.
 #include "cli/bench.h"
 
+#include "autograd/backend.h"
 #include "autograd/rng.h"
 #include "autograd/tape.h"
 #include "base/error.h"
@@ -12,6 +13,7 @@
 #include "cpu/cpu.h"
 #include "tests/op_cases.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +28,8 @@ typedef struct Work {
     bool backward; // time the gradient of the result, otherwise the result
 } Work;
 
-static Tensor *random_leaf(int ndim, const int64_t *shape) {
-    Tensor *leaf = tensor_new(F32, ndim, shape);
+static Tensor *random_leaf(Dtype type, int ndim, const int64_t *shape) {
+    Tensor *leaf = tensor_new(type, ndim, shape);
     float *values = leaf ? array_new((size_t)tensor_numel(leaf), sizeof *values) : NULL;
     Rng rng = rng_stream(1, "bench", 0, 0);
     for (int64_t i = 0; values && i < tensor_numel(leaf); i++) values[i] = (float)rng_uniform(&rng);
@@ -37,6 +39,11 @@ static Tensor *random_leaf(int ndim, const int64_t *shape) {
     }
     free(values);
     return leaf;
+}
+
+// Parameters stay F32.
+static Dtype type_of(const BenchOptions *options) {
+    return strcmp(options->type, "bf16") == 0 ? BF16 : F32;
 }
 
 static void work_done(Work *work) {
@@ -49,21 +56,22 @@ static double run(void *context) {
     tape_record(true);
     double start = clock_seconds();
     Tensor *y = work->forward(work);
+    bool done = y && bench_wait(y) == 0;
     double seconds = clock_seconds() - start;
-    Tensor *dy = y && work->backward ? tensor_new(F32, y->ndim, y->shape) : NULL;
-    if (dy && tensor_fill(dy, 0.5) == 0) {
+    Tensor *dy = done && work->backward ? tensor_new(y->dtype, y->ndim, y->shape) : NULL;
+    if (dy && tensor_fill(dy, 0.5) == 0 && bench_wait(dy) == 0) {
         start = clock_seconds();
-        const int result = tape_backward_from(y, dy);
-        seconds = result == 0 ? clock_seconds() - start : -1;
-    } else if (!y || work->backward) {
-        seconds = -1;
+        done = tape_backward_from(y, dy) == 0 && bench_wait(dy) == 0;
+        seconds = clock_seconds() - start;
+    } else if (work->backward) {
+        done = false;
     }
     tensor_free(dy);
     tape_record(false);
     for (int i = 0; i < MAX_LEAVES; i++)
         if (work->leaves[i]) tensor_clear_grad(work->leaves[i]);
     tape_reset();
-    return seconds;
+    return done ? seconds : -1;
 }
 
 // Bit i of `gradients`: leaf i needs one.
@@ -81,12 +89,14 @@ static Tensor *conv_forward(Work *work) {
     return op_conv2d(work->leaves[0], work->leaves[1], NONE, NONE, same);
 }
 
-static int bench_conv(const BenchOptions *options, const MachinePeak *peak, int64_t channels,
-                      int64_t height, int64_t width) {
+static int bench_conv(const BenchOptions *options, const MachinePeak *peak,
+                      const int64_t sides[4]) {
     static const char *const passes[] = {"forward", "input_gradient", "weight_gradient"};
-    const double flops = 18.0 * (double)(channels * channels * height * width);
-    Work work = {.leaves = {random_leaf(DIMS(1, height, width, channels)),
-                            random_leaf(DIMS(channels, 3, 3, channels))},
+    const int64_t in = sides[0], out = sides[1], height = sides[2], width = sides[3];
+    const int64_t batch = options->batch > 0 ? options->batch : 1;
+    const double flops = 18.0 * (double)(batch * in * out * height * width);
+    Work work = {.leaves = {random_leaf(type_of(options), DIMS(batch, height, width, in)),
+                            random_leaf(F32, DIMS(out, 3, 3, in))},
                  .forward = conv_forward};
     int result = work.leaves[0] && work.leaves[1] ? 0 : -1;
     for (int pass = 0; result == 0 && pass < 3; pass++) {
@@ -94,13 +104,14 @@ static int bench_conv(const BenchOptions *options, const MachinePeak *peak, int6
         if (seconds < 0) result = -1;
         if (result != 0) break;
         const double gflops = flops / seconds / 1e9;
-        char shape[64];
-        snprintf(shape, sizeof shape, "%lld@%lldx%lld", (long long)channels, (long long)height,
+        char shape[64], to[32] = "";
+        if (in != out) snprintf(to, sizeof to, ">%lld", (long long)out);
+        snprintf(shape, sizeof shape, "%lld%s@%lldx%lld", (long long)in, to, (long long)height,
                  (long long)width);
-        result =
-            bench_say(options, json_pack("{s:s,s:s,s:s,s:f,s:f,s:f}", "case", "conv3x3", "shape",
-                                         shape, "pass_", passes[pass], "seconds", seconds, "gflops",
-                                         gflops, "share", gflops / machine_gflops(peak)));
+        result = bench_say(options, json_pack("{s:s,s:s,s:s,s:I,s:f,s:f,s:f}", "case", "conv3x3",
+                                              "shape", shape, "pass_", passes[pass], "batch",
+                                              (json_int_t)batch, "seconds", seconds, "gflops",
+                                              gflops, "share", gflops / machine_gflops(peak)));
     }
     work_done(&work);
     return result;
@@ -115,8 +126,10 @@ static int bench_attention(const BenchOptions *options, const MachinePeak *peak,
                            int64_t tokens, int64_t keys) {
     const int64_t width = 64 * heads;
     const double flops = 4.0 * (double)(tokens * keys * width);
-    Work work = {.leaves = {random_leaf(DIMS(1, tokens, width)), random_leaf(DIMS(1, keys, width)),
-                            random_leaf(DIMS(1, keys, width))},
+    const Dtype type = type_of(options);
+    Work work = {.leaves = {random_leaf(type, DIMS(1, tokens, width)),
+                            random_leaf(type, DIMS(1, keys, width)),
+                            random_leaf(type, DIMS(1, keys, width))},
                  .forward = attention_forward,
                  .heads = heads};
     const bool made = work.leaves[0] && work.leaves[1] && work.leaves[2];
@@ -138,7 +151,8 @@ static Tensor *linear_forward(Work *work) {
 
 static int bench_linear(const BenchOptions *options, const MachinePeak *peak, int64_t tokens,
                         int64_t inner, int64_t outer) {
-    Work work = {.leaves = {random_leaf(DIMS(tokens, inner)), random_leaf(DIMS(outer, inner))},
+    Work work = {.leaves = {random_leaf(type_of(options), DIMS(tokens, inner)),
+                            random_leaf(F32, DIMS(outer, inner))},
                  .forward = linear_forward};
     const bool made = work.leaves[0] && work.leaves[1];
     const double seconds = made ? time_of(&work, options, false, 0) : -1;
@@ -159,8 +173,8 @@ static Tensor *norm_forward(Work *work) {
 
 static int bench_norm(const BenchOptions *options, const MachinePeak *peak, int64_t channels,
                       int64_t height, int64_t width) {
-    Work work = {.leaves = {random_leaf(DIMS(1, height, width, channels)),
-                            random_leaf(DIMS(channels)), random_leaf(DIMS(channels))},
+    Work work = {.leaves = {random_leaf(type_of(options), DIMS(1, height, width, channels)),
+                            random_leaf(F32, DIMS(channels)), random_leaf(F32, DIMS(channels))},
                  .forward = norm_forward};
     const bool made = work.leaves[0] && work.leaves[1] && work.leaves[2];
     const double forward = made ? time_of(&work, options, false, 7) : -1;
@@ -171,24 +185,27 @@ static int bench_norm(const BenchOptions *options, const MachinePeak *peak, int6
     snprintf(shape, sizeof shape, "%lld@%lldx%lld", (long long)channels, (long long)height,
              (long long)width);
     // Read once and written once: what no implementation can do without.
-    const double gbps = 8.0 * (double)(channels * height * width) / forward / 1e9;
+    const double gbps = 2.0 * (double)dtype_size(type_of(options)) *
+                        (double)(channels * height * width) / forward / 1e9;
     return bench_say(options, json_pack("{s:s,s:s,s:f,s:f,s:f,s:f}", "case", "group_norm+silu",
                                         "shape", shape, "forward", forward, "backward", backward,
                                         "gbps", gbps, "share", gbps / peak->copy_gbps));
 }
 
 static int bench_families(const BenchOptions *options, const MachinePeak *peak) {
-    static const int64_t convs[][3] = {{320, 60, 80},  {640, 30, 40},   {1280, 15, 20},
-                                       {512, 60, 80},  {512, 120, 160}, {256, 240, 320},
-                                       {128, 480, 640}};
+    static const int64_t convs[][4] = {
+        {320, 320, 60, 80},   {640, 640, 30, 40},   {1280, 1280, 15, 20}, {512, 512, 60, 80},
+        {512, 512, 120, 160}, {256, 256, 240, 320}, {128, 128, 480, 640}, // and the decoder's rest:
+        {512, 512, 240, 320}, {512, 256, 240, 320}, {256, 256, 480, 640}, {256, 128, 480, 640}};
+    const size_t conv_count = backend_current()->host_memory ? 7 : ARGUMENTS_COUNT(convs);
     static const int64_t attentions[][3] = {
         {5, 4800, 4800}, {10, 1200, 1200}, {20, 300, 300}, {5, 4800, 77}};
     static const int64_t linears[][3] = {
         {4800, 320, 2560}, {4800, 1280, 320}, {1200, 640, 5120}, {300, 1280, 10240}};
     static const int64_t norms[][3] = {{320, 60, 80}, {128, 480, 640}};
     int result = 0;
-    for (size_t i = 0; result == 0 && i < ARGUMENTS_COUNT(convs); i++)
-        result = bench_conv(options, peak, convs[i][0], convs[i][1], convs[i][2]);
+    for (size_t i = 0; result == 0 && i < conv_count; i++)
+        result = bench_conv(options, peak, convs[i]);
     for (size_t i = 0; result == 0 && i < ARGUMENTS_COUNT(attentions); i++)
         result = bench_attention(options, peak, (int)attentions[i][0], attentions[i][1],
                                  attentions[i][2]);
@@ -199,14 +216,43 @@ static int bench_families(const BenchOptions *options, const MachinePeak *peak) 
     return result;
 }
 
+// What a device with memory of its own reaches: the largest product and copy, of the type that is
+// timed.
+static int device_peak(const BenchOptions *options, MachinePeak *peak) {
+    enum { SIDE = 8192, ROUNDS = 10 };
+    Tensor *a = random_leaf(type_of(options), DIMS(1, SIDE, SIDE)),
+           *b = random_leaf(type_of(options), DIMS(1, SIDE, SIDE));
+    const size_t bytes = a ? tensor_bytes(a) : 0;
+    double product = 1e9, copy = 1e9;
+    int result = a && b ? 0 : -1;
+    for (int round = 0; result == 0 && round < ROUNDS; round++) {
+        double start = clock_seconds();
+        Tensor *c = op_matmul(a, b, false, false);
+        result = c ? bench_wait(c) : -1;
+        product = fmin(product, clock_seconds() - start);
+        tape_reset();
+        start = clock_seconds();
+        for (int i = 0; result == 0 && i < ROUNDS; i++)
+            result = backend_current()->copy(b->data, a->data, bytes);
+        if (result == 0) result = bench_wait(b);
+        copy = fmin(copy, (clock_seconds() - start) / ROUNDS);
+    }
+    tensor_free(a);
+    tensor_free(b);
+    *peak = (MachinePeak){.matmul_gflops = 2.0 * SIDE * SIDE * SIDE / product / 1e9,
+                          .copy_gbps = 2.0 * (double)bytes / copy / 1e9};
+    return result;
+}
+
 int bench_ops(const BenchOptions *options) {
     MachinePeak peak;
-    if (machine_peak(&peak) != 0) return -1;
-    int result =
-        bench_say(options, json_pack("{s:s,s:f,s:f,s:f,s:i}", "case", "machine", "fma_gflops",
-                                     peak.fma_gflops, "matmul_gflops", peak.matmul_gflops,
-                                     "copy_gbps", peak.copy_gbps, "threads", cpu_threads()));
-    const bool families = options->only && strcmp(options->only, "sd2") == 0;
+    const bool device = !backend_current()->host_memory;
+    if ((device ? device_peak(options, &peak) : machine_peak(&peak)) != 0) return -1;
+    int result = bench_say(options, json_pack("{s:s,s:s,s:f,s:f,s:f,s:i}", "case", "machine",
+                                              "type", options->type, "fma_gflops", peak.fma_gflops,
+                                              "matmul_gflops", peak.matmul_gflops, "copy_gbps",
+                                              peak.copy_gbps, "threads", cpu_threads()));
+    const bool families = device || (options->only && strcmp(options->only, "sd2") == 0);
     if (result == 0 && (families || !options->only)) result = bench_families(options, &peak);
     if (result != 0 || families) return result;
     const int failed =

@@ -5,6 +5,7 @@
 #include "cli/device.h"
 
 #include "base/error.h"
+#include "cuda/cuda.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +33,7 @@ static const char help[] =
     "                  or sd2, sd15 or miniature (default sd2)\n"
     "  --kind K        gen2seg or prompt2seg (default gen2seg)\n"
     "  --size HxW      pixels (default 480x640)\n"
-    "  --batch B       images (default 1; loader 2)\n"
+    "  --batch B       images, for ops those of convolutions (default 1; loader 2)\n"
     "  --tokens T      tokens of the empty prompt (default 77)\n"
     "  --instances N   regions of a step's target (default 20)\n"
     "  --n LIST        loss: numbers of regions (default 50,1000)\n"
@@ -43,6 +44,8 @@ static const char help[] =
     "  --threads T     threads of arithmetic (default: all processors)\n"
     "  --seconds S     time to spend per case (default 4; ops 0.5)\n"
     "  --device D      cpu or cuda (default cpu)\n"
+    "  --type T        f32, tf32 (cuda: products of f32 numbers with 10 bits) or bf16 (ops on "
+    "cuda)\n"
     "  --json          one JSON object per line\n\n"
     "  p2s bench step --model sd2 --kind prompt2seg --size 128x192 --json\n";
 
@@ -67,6 +70,7 @@ static bool read_options(int argc, char **argv, Words *words, BenchOptions *o, i
         ARG_TEXT("--model", o->model),
         ARG_CHOICE("--kind", o->kind, "gen2seg|prompt2seg"),
         ARG_TEXT("--size", o->size),
+        ARG_CHOICE("--type", o->type, "f32|tf32|bf16"),
         ARG_TEXT("--inputs", o->inputs),
         ARG_RANGE("--batch", INTEGER, o->batch, 1, 4096),
         ARG_RANGE("--tokens", INTEGER, o->tokens, 1, 4096),
@@ -94,6 +98,7 @@ int cmd_bench(int argc, char **argv) {
                             .kind = "gen2seg",
                             .size = "480x640",
                             .device = "cpu",
+                            .type = "f32",
                             .tokens = 77,
                             .instances = 20,
                             .seconds = -1,
@@ -109,6 +114,12 @@ int cmd_bench(int argc, char **argv) {
     options.only = words.count == 2 ? words.items[1] : NULL;
     if (size_from_text(options.size, &options.height, &options.width) != 0)
         return arguments_wrong("bench", "--size: %s", error_take());
+    const bool cuda = strcmp(options.device, "cuda") == 0, f32 = strcmp(options.type, "f32") == 0;
+    if (!f32 && !cuda)
+        return arguments_wrong("bench", "--type %s needs --device cuda", options.type);
+    if (strcmp(options.type, "bf16") == 0 && subject->run != bench_ops)
+        return arguments_wrong("bench", "--type bf16 is for ops");
+    cuda_use_tf32(strcmp(options.type, "tf32") == 0);
     if (device_use(options.device, options.threads) != 0 || subject->run(&options) != 0)
         return command_failed();
     return EXIT_OK;

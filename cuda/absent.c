@@ -8,6 +8,10 @@ const Backend *cuda_backend(const Backend *host) {
     return error_null("this program was built without CUDA");
 }
 
+void cuda_use_tf32(bool on) {
+    (void)on;
+}
+
 void cuda_poison_memory(bool on) {
     (void)on;
 }

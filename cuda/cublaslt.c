@@ -5,6 +5,7 @@
 #include "cuda/library.h"
 
 #include "base/error.h"
+#include "cuda/cuda.h"
 #include "cuda/memory.h"
 #include "cuda/plan_cache.h"
 #include "cuda/runtime.h"

@@ -11,6 +11,10 @@
 // through copies in host memory; the first use of each op says so on stderr.
 const Backend *cuda_backend(const Backend *host);
 
+// Whether products of F32 numbers may be taken in tf32 (10 bits of mantissa, sums in F32). Off at
+// first; set before the first op.
+void cuda_use_tf32(bool on);
+
 // For tests: new memory is filled with NaN patterns.
 void cuda_poison_memory(bool on);
 

@@ -16,9 +16,7 @@ extern "C" {
 // What a call returns besides 0 and -1 with an error: there is no plan for it, nothing was done.
 enum { LIBRARY_DECLINES = 1 };
 
-// Whether products of F32 numbers may be taken in tf32 (10 bits of mantissa, sums in f32). Off at
-// first. `train.precision` and `p2s check` set it, before the first op.
-void cuda_use_tf32(bool on);
+// What cuda_use_tf32 (cuda.h) was last given.
 bool cuda_uses_tf32(void);
 
 // ---- products -----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include "cuda/library.h"
 
 #include "base/error.h"
+#include "cuda/cuda.h"
 #include "base/memory.h"
 #include "cuda/host_path.h"
 
