@@ -132,6 +132,10 @@ FileWrite *file_write_begin(const char *path) {
     return write;
 }
 
+int file_write_bytes(FileWrite *write, const void *bytes, size_t size) {
+    return fwrite(bytes, 1, size, write->stream) == size ? 0 : path_error("write", write->path);
+}
+
 void file_write_abandon(FileWrite *write) {
     if (!write) return;
     fclose(write->stream);
@@ -166,19 +170,18 @@ int file_write_commit(FileWrite *write) {
 int file_write(const char *path, const void *bytes, size_t size) {
     FileWrite *write = file_write_begin(path);
     if (!write) return -1;
-    if (size && fwrite(bytes, 1, size, write->stream) != size) {
-        path_error("write", path);
+    if (size && file_write_bytes(write, bytes, size) != 0) {
         file_write_abandon(write);
         return -1;
     }
     return file_write_commit(write);
 }
 
-static int copy_stream(FILE *from, const char *path, FILE *to, const char *to_path) {
+static int copy_stream(FILE *from, const char *path, FileWrite *to) {
     char block[65536];
     size_t got;
     while ((got = fread(block, 1, sizeof block, from)) > 0)
-        if (fwrite(block, 1, got, to) != got) return path_error("write", to_path);
+        if (file_write_bytes(to, block, got) != 0) return -1;
     return ferror(from) ? path_error("read", path) : 0;
 }
 
@@ -186,7 +189,7 @@ static int file_copy(const char *from, const char *to) {
     FILE *source = fopen(from, "rbe");
     if (!source) return path_error("open", from);
     FileWrite *write = file_write_begin(to);
-    int result = write ? copy_stream(source, from, write->stream, to) : -1;
+    int result = write ? copy_stream(source, from, write) : -1;
     fclose(source);
     if (result) {
         file_write_abandon(write);

@@ -42,6 +42,8 @@ typedef struct {
 } FileWrite;
 
 FileWrite *file_write_begin(const char *path);
+// Writes to the stream; an error that says why it cannot.
+int file_write_bytes(FileWrite *write, const void *bytes, size_t size);
 int file_write_commit(FileWrite *write); // -1 and an error when any write before it failed
 void file_write_abandon(FileWrite *write);
 

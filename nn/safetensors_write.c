@@ -74,45 +74,44 @@ static char *make_header(const SafeEntry *entries, const size_t *order, size_t c
     return padded;
 }
 
-static int put_data(FILE *stream, const SafeEntry *entry, size_t index, SafeFill fill,
+static int put_data(FileWrite *file, const SafeEntry *entry, size_t index, SafeFill fill,
                     void *context) {
     size_t bytes;
-    if (entry_bytes(entry, &bytes) != 0) return -1;
+    if (entry_bytes(entry, &bytes) != 0) return error_context("%s", file->path);
     if (bytes == 0) return 0;
-    if (entry->values) return fwrite(entry->values, 1, bytes, stream) == bytes ? 0 : -1;
-    if (!fill) return error_int("tensor %s has no values", entry->name);
+    if (entry->values) return file_write_bytes(file, entry->values, bytes);
+    if (!fill) return error_int("%s: tensor %s has no values", file->path, entry->name);
     void *values = array_new(bytes, 1);
     int result = values ? fill(context, index, values) : -1;
-    if (result == 0 && fwrite(values, 1, bytes, stream) != bytes) result = -1;
+    if (result != 0) error_context("%s", file->path);
+    if (result == 0) result = file_write_bytes(file, values, bytes);
     free(values);
     return result;
 }
 
-static int put_file(FILE *stream, const SafeEntry *entries, const size_t *order, size_t count,
+static int put_file(FileWrite *file, const SafeEntry *entries, const size_t *order, size_t count,
                     SafeFill fill, void *context) {
     size_t length = 0;
     char *header = make_header(entries, order, count, &length);
-    if (!header) return -1;
+    if (!header) return error_context("%s", file->path);
     unsigned char prefix[8];
     for (int i = 0; i < 8; i++) prefix[i] = (unsigned char)((uint64_t)length >> 8 * i & 255);
-    bool written = fwrite(prefix, 1, sizeof prefix, stream) == sizeof prefix &&
-                   fwrite(header, 1, length, stream) == length;
+    int result = file_write_bytes(file, prefix, sizeof prefix);
+    if (result == 0) result = file_write_bytes(file, header, length);
     free(header);
-    for (size_t i = 0; written && i < count; i++)
-        written = put_data(stream, &entries[order[i]], order[i], fill, context) == 0;
-    return written ? 0 : -1;
+    for (size_t i = 0; result == 0 && i < count; i++)
+        result = put_data(file, &entries[order[i]], order[i], fill, context);
+    return result;
 }
 
 int safetensors_write(const char *path, const SafeEntry *entries, size_t count, SafeFill fill,
                       void *context) {
     size_t *order = file_order(entries, count);
     FileWrite *file = order ? file_write_begin(path) : NULL;
-    int result = file ? put_file(file->stream, entries, order, count, fill, context) : -1;
+    int result = file ? put_file(file, entries, order, count, fill, context) : -1;
     free(order);
     if (!file) return -1;
-    if (result != 0 && error_is_set()) {
-        file_write_abandon(file);
-        return error_context("%s", path);
-    }
-    return file_write_commit(file); // reports a failed write
+    if (result == 0) return file_write_commit(file);
+    file_write_abandon(file);
+    return -1;
 }

@@ -129,6 +129,7 @@ for preset in "${built[@]}"; do
         check "install and use" install_and_use
         check "kill and resume" scripts/check_resume.sh
         check "bad input" scripts/check_bad_input.sh
+        check "trust" scripts/check_trust.sh
         ;;
     tsan) tsan ;;
     *) tests "$preset" ;;
