@@ -5,14 +5,16 @@
 Weights, inputs and probes are a hash of (name, index), so that the C tests make the same ones
 without storing them (tests/test_reference.c). Of a gradient only its product with a probe is kept.
 
-    pip install torch diffusers transformers safetensors numpy
+    pip install -r scripts/fidelity/requirements.txt
     python scripts/make_fixtures.py tests/fixtures
 """
 import json
 import os
 import sys
 
+import cv2
 import numpy as np
+import scipy.io
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from safetensors.numpy import save_file
@@ -153,6 +155,28 @@ def tokenizer():
     print("tokenizer", len(rows))
 
 
+def edges():
+    """OpenCV's Canny without thresholds on noise, on a few equal levels, and on one channel."""
+    kept = {}
+    for i, (height, width, channels, step) in enumerate([(24, 31, 3, 1), (33, 20, 3, 64), (17, 29, 1, 32)]):
+        noise = hashed(f"edges {i}", height * width * channels).reshape(height, width, channels)
+        blurred = cv2.GaussianBlur(noise, (0, 0), 1.5).reshape(noise.shape)
+        levels = (np.clip(128 + 600 * blurred, 0, 255) // step * step).astype(np.uint8)
+        kept[f"image.{i}"] = levels
+        kept[f"edges.{i}"] = (cv2.Canny(levels, 0, 0, apertureSize=3, L2gradient=True) > 0).astype(np.uint8)
+    save_file(kept, os.path.join(OUT, "edges.safetensors"))
+
+
+def bsds500():
+    y, x = np.mgrid[:6, :9]
+    cells = np.empty((1, 2), object)
+    for a in range(2):
+        row = (1 + (7 * a + 3 * y + 5 * x) % 300).astype(np.uint16), (a + y + 2 * x) % 3 == 0
+        cells[0, a] = np.array([[row]], [("Segmentation", object), ("Boundaries", object)])
+    scipy.io.savemat(os.path.join(OUT, "bsds500.mat"), {"groundTruth": cells}, do_compression=True)
+    scipy.io.savemat(os.path.join(OUT, "other.mat"), {"ucm2": np.zeros((2, 2))})
+
+
 def fingerprint(name, cls, **config):
     """FNV-1a (64 bits) of the sorted names and shapes, for the full-size networks."""
     with torch.device("meta"):
@@ -189,6 +213,8 @@ if __name__ == "__main__":
     text("text_gelu", "gelu")
     text("text_quick_gelu", "quick_gelu")
     tokenizer()
+    edges()
+    bsds500()
     branch = {k: FULL[k] for k in ENCODER_KEYS}
     full = {"unet sd2": fingerprint("unet", UNet2DConditionModel, **FULL), "unet sd15": fingerprint("unet", UNet2DConditionModel, **FULL15),
             "vae sd2": fingerprint("vae", AutoencoderKL, **FULL_VAE),
