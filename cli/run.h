@@ -58,7 +58,10 @@ typedef struct {
     GROUP(network)             \
     GROUP(block)               \
     GROUP(loss)                \
-    GROUP(text)
+    GROUP(text)                \
+    GROUP(image)               \
+    GROUP(mask)                \
+    GROUP(prompt)
 // clang-format on
 
 #define GROUP(name) extern const ComponentGroup components_##name;

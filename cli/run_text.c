@@ -2,7 +2,7 @@
 // Components of text: the tokenizer and the text encoder of a model folder.
 #include "base/error.h"
 #include "cli/run.h"
-#include "cli/run_lists.h"
+#include "cli/run_inputs.h"
 #include "nn/text_encoder.h"
 #include "nn/tokenizer.h"
 

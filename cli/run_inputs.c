@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Lists in tensors. See run_lists.h.
-#include "cli/run_lists.h"
+// Lists in tensors. See run_inputs.h.
+#include "cli/run_inputs.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int integer_lists_add(IntegerLists *lists, const int32_t *items, size_t count) {
     for (size_t i = 0; i < count; i++) {
@@ -30,6 +31,36 @@ void integer_lists_free(IntegerLists *lists) {
     free(lists->items);
     free(lists->ends);
     *lists = (IntegerLists){0};
+}
+
+int text_lists_add(TextLists *lists, const char *text, size_t size) {
+    if (text_add_bytes(&lists->bytes, text, size)) return -1;
+    if (lists->bytes.length > INT32_MAX) return error_int("more than 2147483647 bytes of text");
+    const int32_t end = (int32_t)lists->bytes.length;
+    return integer_lists_add(&lists->ends, &end, 1);
+}
+
+int text_lists_output(Run *run, const TextLists *lists, const char *bytes, const char *ends) {
+    const int64_t size = (int64_t)lists->bytes.length, number = (int64_t)lists->ends.count;
+    if (run_output_values(run, bytes, SAFE_U8, 1, &size, text_string(&lists->bytes))) return -1;
+    return run_output_values(run, ends, SAFE_I32, 1, &number, lists->ends.items);
+}
+
+void text_lists_free(TextLists *lists) {
+    text_free(&lists->bytes);
+    integer_lists_free(&lists->ends);
+}
+
+int run_picture(Run *run, const char *name, Image *image) {
+    const SafeTensor *stored = run_stored(run, name);
+    if (!stored) return -1;
+    const int64_t *shape = stored->shape;
+    for (int i = 0; i < 3; i++)
+        if (shape[i] > (i == 2 ? 4 : 65535))
+            return error_int("%s: a picture has sides up to 65535 and up to 4 channels", name);
+    if (image_new(image, (int)shape[1], (int)shape[0], (int)shape[2])) return -1;
+    memcpy(image->pixels, stored->data, stored->bytes);
+    return 0;
 }
 
 int32_t *run_ends(Run *run, const char *name, int64_t total, size_t *count) {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Many texts or lists in one tensor of `p2s run`: all items one behind the other, and a second
-// tensor that says where each ends.
-#ifndef CLI_RUN_LISTS_H
-#define CLI_RUN_LISTS_H
+// Helpers of components: many texts or lists in one tensor (all items one behind the other, and a
+// second tensor that says where each ends), and 8-bit pictures.
+#ifndef CLI_RUN_INPUTS_H
+#define CLI_RUN_INPUTS_H
 
+#include "base/text.h"
 #include "cli/run.h"
+#include "data/image.h"
 
 typedef struct {
     int32_t *items, *ends;
@@ -15,6 +17,19 @@ typedef struct {
 int integer_lists_add(IntegerLists *lists, const int32_t *items, size_t count);
 int integer_lists_output(Run *run, const IntegerLists *lists, const char *items, const char *ends);
 void integer_lists_free(IntegerLists *lists);
+
+typedef struct {
+    Text bytes;
+    IntegerLists ends; // one entry each
+} TextLists;
+
+// The same for texts.
+int text_lists_add(TextLists *lists, const char *text, size_t size);
+int text_lists_output(Run *run, const TextLists *lists, const char *bytes, const char *ends);
+void text_lists_free(TextLists *lists);
+
+// Copies the input `name`, U8 [H,W,C], to an image, which the caller frees.
+int run_picture(Run *run, const char *name, Image *image);
 
 // The input `name`, which says where lists end: checks that it rises and goes up to `total`.
 // Returns [*count] integers, owned by the caller.
