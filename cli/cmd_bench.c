@@ -16,7 +16,7 @@ static const char help[] =
     "       p2s bench step|unet|predict [--model DIR|sd2|sd15|miniature] [--kind "
     "gen2seg|prompt2seg]\n"
     "                 [--size HxW] [--batch B] [--tokens T] [--instances N]\n"
-    "       p2s bench loader [--data hypersim|coco|folder|scenes] [--path PATH] [--split S]\n"
+    "       p2s bench loader [--data TYPE] [--path PATH] [--split S]\n"
     "                 [--size HxW] [--batch B] [--workers LIST] [--count N]\n\n"
     "Times one subject and prints a row per case, with --json an object per line. Times are\n"
     "medians after one run that does not count.\n\n"

@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 struct Dataset {
     const DatasetType *type;
@@ -151,6 +152,16 @@ static int take_index(Dataset *set, Index *index) {
     for (int i = 0; i < 3; i++)
         if (check_contents(set, looked[i])) return -1;
     return 0;
+}
+
+uint32_t dataset_fingerprint(const Dataset *set) {
+    uLong sum = 0;
+    for (int64_t i = 0; set->index && i < set->kept_count; i++) {
+        const IndexEntry *entry = &set->index->entries[set->kept[i]];
+        sum = crc32_z(sum, (const Bytef *)entry->name, strlen(entry->name));
+        sum = crc32_z(sum, (const Bytef *)&entry->checksum, sizeof entry->checksum);
+    }
+    return (uint32_t)sum;
 }
 
 int dataset_use_index(Dataset *set, const DatasetOptions *options, const char *choice,

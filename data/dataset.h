@@ -104,6 +104,9 @@ int64_t dataset_count(const Dataset *set);
 int dataset_read(const Dataset *set, int64_t index, Sample *sample);
 const char *dataset_type(const Dataset *set);
 const char *dataset_describe(const Dataset *set);
+// A number that changes with the samples: CRC-32 of names and checksums of those that its index
+// keeps, 0 without an index.
+uint32_t dataset_fingerprint(const Dataset *set);
 void dataset_close(Dataset *set);
 
 #endif

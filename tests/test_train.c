@@ -198,10 +198,17 @@ Test(train, an_unknown_data_set_is_refused_by_name) {
 Test(train, a_resumed_run_on_mixed_sets_of_two_sizes_gives_the_same_bits) {
     const char *sets = "data.sets=scenes:weight=2:count=12,"
                        "scenes:split=wires:count=9:height=16:width=48:fit=crop";
-    const char *const part[] = {sets, "train.steps=5", "train.schedule_steps=9", NULL};
-    const char *const whole[] = {sets, "train.steps=9", "train.schedule_steps=9", NULL};
+    const char *const part[] = {sets, "train.steps=4", "train.schedule_steps=6", NULL};
+    const char *const whole[] = {sets, "train.steps=6", "train.schedule_steps=6", NULL};
     train("whole", whole, false);
     train("part", part, false);
+    const char *const other[] = {sets, "data.sets=scenes:weight=2:count=11", NULL};
+    TrainConfig config;
+    TrainEnd how;
+    configure(&config, "part", other);
+    cr_assert_eq(train_run(&config, true, true, &how), -1);
+    cr_assert(strstr(error_take(), "data.json: the run began with"));
+    config_free(&train_table, &config);
     train("part", whole, true);
     cr_assert(same_file("whole", "part", "unet/diffusion_pytorch_model.safetensors"));
     cr_assert(same_file("whole", "part", "optimizer.safetensors"));

@@ -3,12 +3,16 @@
 #include "train/run_data.h"
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
 #include "data/dataset_text.h"
 #include "data/index.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { MAX_FILE = 1 << 20 };
 
 static const char *root_of_type(const TrainConfig *config, const char *type) {
     const struct {
@@ -95,6 +99,48 @@ int run_data_open(const TrainConfig *config, bool quiet, RunData *data) {
                        : error_context("data.set %s", config->data_set);
     }
     return 0;
+}
+
+static char *describe(const RunData *data) {
+    Text text = {0};
+    text_add(&text, "[");
+    for (int i = 0; i < data->count; i++) {
+        const LoaderSet *set = &data->sets[i];
+        text_add(
+            &text,
+            "%s\n {\"type\": \"%s\", \"samples\": %lld, \"crc32\": \"%08x\", \"weight\": %lld, "
+            "\"height\": %d, \"width\": %d, \"fit\": \"%s\"}",
+            i ? "," : "", dataset_type(set->set), (long long)dataset_count(set->set),
+            dataset_fingerprint(set->set), (long long)set->weight, set->height, set->width,
+            set->fit == FIT_CROP ? "crop" : "resize");
+    }
+    text_add(&text, "\n]\n");
+    return text_take(&text);
+}
+
+static int compare(const char *path, const char *now) {
+    char *before = file_read(path, MAX_FILE, NULL);
+    if (!before) return -1;
+    const bool same = strcmp(before, now) == 0;
+    if (!same)
+        error_int(
+            "%s: the run began with\n%sand would draw from\n%sIt would not continue to the same "
+            "bits; remove the file to go on all the same",
+            path, before, now);
+    free(before);
+    return same ? 0 : -1;
+}
+
+int run_data_check(const RunData *data, const char *run, bool goes_on) {
+    char *path = path_join(run, "data.json"), *now = path ? describe(data) : NULL;
+    int status = now ? 0 : -1;
+    if (status == 0 && goes_on && file_exists(path))
+        status = compare(path, now);
+    else if (status == 0)
+        status = file_write(path, now, strlen(now));
+    free(now);
+    free(path);
+    return status;
 }
 
 void run_data_close(RunData *data) {

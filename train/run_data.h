@@ -17,6 +17,10 @@ typedef struct {
 // a set of files has none.
 int run_data_open(const TrainConfig *config, bool quiet, RunData *data);
 
+// Writes RUN/data.json, which says what the run draws from; when the run goes on, fails unless that
+// is what the file says, since the run would not continue to the same bits.
+int run_data_check(const RunData *data, const char *run, bool goes_on);
+
 // Takes a zeroed one too.
 void run_data_close(RunData *data);
 

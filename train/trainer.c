@@ -167,6 +167,7 @@ static int begin(Trainer *trainer, bool resume) {
     if (result == 0) result = write_config(config);
     if (result == 0 && checkpoint) result = checkpoint_verify(checkpoint);
     if (result == 0) result = run_data_open(config, trainer->quiet, &trainer->data);
+    if (result == 0) result = run_data_check(&trainer->data, config->run, checkpoint != NULL);
     if (result == 0) result = open_model(trainer, checkpoint);
     if (result == 0 && checkpoint) result = load_state(trainer, checkpoint);
     if (result == 0) result = open_logs(trainer);
