@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Shows that the emulated CUDA back end finds faults: puts one fault after another into a kernel,
+# in a copy, and expects `p2s-emulated check --device cuda OP` of each build to fail.
+#   check_faults.sh BUILD...    folders of builds with Ninja: plain, ASan and UBSan, or TSan
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+missed=0
+
+# Compiles cuda/$2 with the include path of the copy first, and links the program with it.
+build_with() {
+    local build=$1 source=$2 compile link object
+    compile=$(ninja -C "$build" -t commands p2s-emulated | grep -F "_emulated.dir/__/$source.o" |
+        grep -v ' -MT [^ ]*\.a ' | head -n 1)
+    link=$(ninja -C "$build" -t commands p2s-emulated | tail -n 1)
+    object=$work/$source.o
+    compile=${compile/ -I/ -I$work -I}
+    compile=$(sed -E "s# -o [^ ]+# -o $object#; s# -M[TF] [^ ]+##g; s# -MD##; s#-c [^ ]+#-c $work/cuda/$source#" <<<"$compile")
+    link=$(sed -E "s# -o p2s-emulated # $object -o $work/faulty #" <<<"$link")
+    (cd "$build" && bash -c "$compile" && bash -c "$link") >"$work/log" 2>&1
+}
+
+# fault NAME FILE SOURCE OP BUILDS SED: SED changes cuda/FILE, which cuda/SOURCE compiles.
+# BUILDS says which builds must see it: plain, address, thread.
+fault() {
+    local name=$1 file=$2 source=$3 op=$4 seen_by=$5 change=$6 build kind words
+    for build in "${builds[@]}"; do
+        kind=$(kind_of "$build")
+        [[ " $seen_by " == *" $kind "* ]] || continue
+        rm -rf "$work/cuda"
+        cp -r "$root/cuda" "$work/cuda"
+        sed -i "$change" "$work/cuda/$file"
+        if cmp -s "$root/cuda/$file" "$work/cuda/$file"; then
+            echo "FAIL    $name: nothing in cuda/$file to change"
+            missed=1
+            continue
+        fi
+        if ! build_with "$build" "$source"; then
+            echo "FAIL    $name does not compile in $build"
+            tail -n 5 "$work/log"
+            missed=1
+        elif OMP_NUM_THREADS=1 timeout 300 "$work/faulty" check --device cuda "$op" >"$work/log" 2>&1; then
+            echo "MISSED  $name ($kind)"
+            missed=1
+        else
+            words=$(grep -m 1 -hE '^FAIL|AddressSanitizer:|ThreadSanitizer:|runtime error|emulation:' "$work/log" | cut -c 1-100)
+            echo "caught  $name ($kind): $words"
+        fi
+    done
+}
+
+kind_of() {
+    case $(grep -oE '^P2S_SANITIZE:[^=]*=.*' "$1/CMakeCache.txt" | cut -d= -f2) in
+    *address*) echo address ;;
+    *thread*) echo thread ;;
+    *) echo plain ;;
+    esac
+}
+
+[ $# -gt 0 ] || { echo "usage: check_faults.sh BUILD..." >&2 && exit 2; }
+builds=()
+for build in "$@"; do builds+=("$(realpath "$build")"); done
+
+fault "a barrier is missing before sums are read" columns.cuh group_norm.cu group_norm "plain thread" \
+    '/parts\[v \* BLOCK + thread\] = sums/{n;d}'
+fault "a barrier is missing before shared memory is used again" kernel.cuh softmax.cu softmax thread \
+    '/the last use of parts is over/d'
+fault "a loop goes one row too far" columns.cuh group_norm.cu group_norm "plain address" \
+    's/span.end = (blockIdx.y + 1) \* c.chunk;/span.end = (blockIdx.y + 1) * c.chunk + 1;/; s/span.end > c.rows) span.end = c.rows/span.end > c.rows + 1) span.end = c.rows + 1/'
+fault "one element too many is written" map.cuh unary.cu unary "address" \
+    's/if (rest >= count) return;/if (rest > count) return;/'
+fault "epsilon is a tenth" layer_norm.cu layer_norm.cu layer_norm "plain" 's/(float)args->eps/(float)args->eps * 0.1f/'
+fault "a thread leaves before a barrier" softmax.cu softmax.cu softmax "plain" \
+    's/^        float highest = -INFINITY, sum = 0;/        if (threadIdx.x == 127) return;\n&/'
+fault "a tie of the minimum is counted twice" minmax.cu minmax.cu minmax "plain" \
+    's/highs += other.high == high ? other.highs : 0/highs += other.high == high ? 2 * other.highs : 0/'
+exit $missed

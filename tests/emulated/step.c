@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// The miniature training steps on the emulated CUDA back end, through its own allocator, streams
+// and every kernel, beside the CPU's: the same losses, the same weights after some steps, and the
+// same bits in a second run. A program without a framework, so that it also runs under TSan.
+#include "autograd/backend.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "cpu/cpu.h"
+#include "cuda/cuda.h"
+#include "nn/safetensors.h"
+#include "train/trainer.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Adam's first steps have the size of the learning rate whatever the gradient's, so that noise in
+// gradients near 0 moves some weights: the weights' limit is a share of how far they went.
+static const double LOSS_LIMIT = 1e-5, WEIGHT_LIMIT = 1e-3;
+enum { STEPS = 2, LISTS = 1 << 16 }; // bytes: the optimizer keeps its list of tensors
+
+static char folder[64];
+
+static const char *const settings[] = {
+    "model=miniature",     "threads=1",        "train.batch=2",         "train.lr=1e-3",
+    "train.warmup=1",      "loss.scale=0.125", "train.normalise=batch", "data.count=4",
+    "data.height=16",      "data.width=16",    "data.flip=false",       "data.workers=1",
+    "train.sample_every=0"};
+
+static int set_all(TrainConfig *config, const char *task, const char *name, int steps) {
+    char more[3][128];
+    snprintf(more[0], sizeof more[0], "task=%s", task);
+    snprintf(more[1], sizeof more[1], "train.steps=%d", steps);
+    snprintf(more[2], sizeof more[2], "run=%s/%s-%s", folder, task, name);
+    int result = config_defaults(&train_table, config);
+    for (size_t i = 0; result == 0 && i < sizeof settings / sizeof *settings; i++)
+        result = config_override(&train_table, config, settings[i], "test");
+    for (int i = 0; result == 0 && i < 3; i++)
+        result = config_override(&train_table, config, more[i], "test");
+    return result;
+}
+
+static int train(const Backend *backend, const char *task, const char *name, int steps) {
+    TrainConfig config;
+    TrainEnd end;
+    memset(&config, 0, sizeof config);
+    backend_use(backend);
+    int result = set_all(&config, task, name, steps);
+    if (result == 0) result = train_run(&config, false, true, &end);
+    config_free(&train_table, &config);
+    return result;
+}
+
+// The loss of one step from the run's log; NaN when it is not there.
+static double loss_of(const char *task, const char *name, int step) {
+    char path[160], line[1024] = "";
+    double loss = NAN;
+    snprintf(path, sizeof path, "%s/%s-%s/metrics.jsonl", folder, task, name);
+    FILE *file = fopen(path, "r");
+    for (int i = 0; file && i < step; i++)
+        if (!fgets(line, sizeof line, file)) line[0] = '\0';
+    if (file) fclose(file);
+    json_t *json = json_loads(line, 0, NULL);
+    if (json) loss = json_number_value(json_object_get(json, "loss"));
+    json_decref(json);
+    return loss;
+}
+
+static SafeFile *weights_of(const char *task, const char *name) {
+    char path[200];
+    const char *part = strcmp(task, "gen2seg") == 0 ? "unet" : "controlnet";
+    snprintf(path, sizeof path,
+             "%s/%s-%s/checkpoints/latest/%s/diffusion_pytorch_model.safetensors", folder, task,
+             name, part);
+    return safetensors_open(path);
+}
+
+// Squared distance between two sets of weights.
+static double distance(const SafeFile *a, const SafeFile *b) {
+    double sum = 0;
+    for (size_t t = 0; t < safetensors_count(a); t++) {
+        const SafeTensor *left = safetensors_at(a, t), *right = safetensors_find(b, left->name);
+        float *values = malloc(2 * (size_t)left->numel * sizeof *values);
+        if (!values || !right || right->numel != left->numel) return NAN;
+        safetensors_read_float(left, values);
+        safetensors_read_float(right, values + left->numel);
+        for (int64_t i = 0; i < left->numel; i++) {
+            double d = (double)values[i] - (double)values[left->numel + i];
+            sum += d * d;
+        }
+        free(values);
+    }
+    return sum;
+}
+
+static int compare(const char *task) {
+    SafeFile *start = weights_of(task, "start"), *cpu = weights_of(task, "cpu");
+    SafeFile *cuda = weights_of(task, "cuda"), *again = weights_of(task, "again");
+    int result = start && cpu && cuda && again ? 0 : -1;
+    double worst = 0;
+    for (int step = 1; step <= STEPS; step++) {
+        double expected = loss_of(task, "cpu", step), found = loss_of(task, "cuda", step);
+        double error = fabs(found / expected - 1);
+        if (isnan(error) || error > worst) worst = error;
+    }
+    if (result == 0) {
+        double moved = sqrt(distance(start, cpu)), apart = sqrt(distance(cpu, cuda));
+        bool same = distance(cuda, again) == 0;
+        bool ok = moved > 0 && apart <= WEIGHT_LIMIT * moved && worst <= LOSS_LIMIT && same;
+        printf("%s %s: %d steps, loss %.6g, apart by %.1e; weights moved %.3g, apart %.3g; second "
+               "run %s\n",
+               ok ? "ok  " : "FAIL", task, STEPS, loss_of(task, "cuda", STEPS), worst, moved, apart,
+               same ? "has the same bits" : "differs");
+        if (!ok) result = error_int("%s: the back ends disagree", task);
+    }
+    safetensors_close(start);
+    safetensors_close(cpu);
+    safetensors_close(cuda);
+    safetensors_close(again);
+    return result;
+}
+
+static int check_task(const char *task) {
+    const Backend *cpu = cpu_backend(), *cuda = cuda_backend(cpu);
+    if (!cuda || train(cpu, task, "start", 1) != 0 || train(cpu, task, "cpu", STEPS) != 0 ||
+        train(cuda, task, "cuda", STEPS) != 0 || train(cuda, task, "again", STEPS) != 0)
+        return -1;
+    return compare(task);
+}
+
+int main(void) {
+    snprintf(folder, sizeof folder, "/tmp/p2s-step-XXXXXX");
+    if (!mkdtemp(folder)) return 1;
+    cpu_set_threads(1);
+    int result = check_task("gen2seg") == 0 && check_task("prompt2seg") == 0 ? 0 : 1;
+    if (result != 0) fprintf(stderr, "emulated step: %s\n", error_take());
+    const Backend *cuda = cuda_backend(cpu_backend());
+    if (cuda && cuda->stats().live > LISTS) {
+        fprintf(stderr, "emulated step: %zu bytes of device memory were not freed\n",
+                cuda->stats().live);
+        result = 1;
+    }
+    folder_remove(folder);
+    return result;
+}
