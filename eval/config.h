@@ -17,7 +17,7 @@
     KEY(INT,    images,         "limit.images",       "0", "[0, 100000000]", "first images of each set that are scored; 0 = all")                                       \
     KEY(INT,    instances,      "limit.instances",    "0", "[0, 1000000000]", "first instances of each set that are scored; 0 = all")                                   \
     KEY(DOUBLE, min_area,       "limit.min_area",     "1", "[0, inf)", "smallest annotated area in pixels that is scored")                                              \
-    KEY(CHOICE, prompts,        "prompt.kind",        "center", "center|random", "first point: the interior-most pixel or a random inner one")                          \
+    KEY(CHOICE, prompts,        "prompt.kind",        "center", "center|random|both", "first point: the interior-most pixel, a random inner one, or a row with each")       \
     KEY(INT,    points,         "prompt.points",      "1", "[1, 9]", "points per object; each further one on what is still missed")                                     \
     KEY(DOUBLE, prompt_sigma,   "prompt.sigma",       "0", "[0, 1]", "deviation of the branch's Gaussian prompt over the image side; 0 = as the model was trained")     \
     KEY(INT,    resolution,     "predict.resolution", "-1", "[-1, 65528]", "longer side that the network sees; 0 = the image's, -1 = as the model says")                \
@@ -35,7 +35,7 @@
     KEY(BOOL,   masks,          "export.masks",       "false", "", "write every system's first mask of every instance under OUT/masks")
 // clang-format on
 
-enum { PROMPTS_CENTER, PROMPTS_RANDOM };
+enum { PROMPTS_CENTER, PROMPTS_RANDOM, PROMPTS_BOTH };
 enum { EVAL_MAX_POINTS = 9 };
 
 typedef struct {

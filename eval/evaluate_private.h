@@ -25,8 +25,10 @@ typedef struct {
     double *curves;   // [systems][FIT_THRESHOLDS] with best_threshold, else NULL; owned
 } Scored;
 
+// Sums over instances.
 typedef struct {
-    double points; // sum over instances
+    double points;               // until the goal, all when it is never reached
+    double iou[EVAL_MAX_POINTS]; // after 1, 2, ... points
     int64_t reached;
 } PointsToGoal;
 
@@ -60,6 +62,14 @@ typedef int TargetVisit(Evaluation *evaluation, size_t set, int64_t sample, Targ
 // Fits on the fit set; scores one set.
 int evaluate_fit(Evaluation *evaluation);
 int evaluate_set(Evaluation *evaluation, size_t set);
+
+// Scores one system with 1 point, clicking on with up to prompt.points, and with a random point if
+// prompt.kind=both: a row each. *first: the IoU with 1. mask: work space [H,W].
+int score_points(Evaluation *evaluation, PointsToGoal *goal, System *system, const Target *given,
+                 uint8_t *mask, double *first);
+
+// "points_to_80" of a set in results.json and table.md, when there is more than one point.
+int attach_goals(Evaluation *evaluation, size_t set);
 
 // The page of one set as PNG under `folder`; nothing when no instance was scored.
 int evaluate_page(Evaluation *evaluation, size_t set, const char *folder);

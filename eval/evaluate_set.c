@@ -7,15 +7,12 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "eval/mask_folder.h"
 #include "eval/prompter.h"
 #include "eval/published.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define GOAL_IOU 0.8
 
 static size_t pixels_of(const Sample *sample) {
     return (size_t)sample->image.width * (size_t)sample->image.height;
@@ -31,20 +28,24 @@ size_t target_truth(const Sample *sample, int index, uint8_t *truth) {
     return count;
 }
 
-static int first_point(const Evaluation *evaluation, int64_t index, Target *target) {
-    const int width = target->sample->image.width, height = target->sample->image.height;
-    int found;
-    if (evaluation->config->prompts == PROMPTS_RANDOM) {
-        char purpose[128];
-        snprintf(purpose, sizeof purpose, "prompt/%s", target->set);
-        Rng rng = rng_stream((uint64_t)evaluation->config->seed, purpose, (uint64_t)index,
-                             (uint64_t)target->instance->id);
-        found = prompt_random(target->truth, width, height, rng_uniform(&rng), target->points);
-    } else {
-        found = prompt_center(target->truth, width, height, target->points);
-    }
-    target->point_count = found > 0;
-    return found;
+static int random_point(const Evaluation *evaluation, int64_t index, const Target *target,
+                        PixelPoint *point) {
+    char purpose[128];
+    snprintf(purpose, sizeof purpose, "prompt/%s", target->set);
+    Rng rng = rng_stream((uint64_t)evaluation->config->seed, purpose, (uint64_t)index,
+                         (uint64_t)target->instance->id);
+    return prompt_random(target->truth, target->sample->image.width, target->sample->image.height,
+                         rng_uniform(&rng), point);
+}
+
+// The first point; with prompt.kind=both the random one too, in `second`.
+static int first_points(const Evaluation *evaluation, int64_t index, Target *target) {
+    const int kind = evaluation->config->prompts;
+    if (kind == PROMPTS_RANDOM) return random_point(evaluation, index, target, target->points);
+    if (kind == PROMPTS_BOTH && random_point(evaluation, index, target, &target->second) < 0)
+        return -1;
+    return prompt_center(target->truth, target->sample->image.width, target->sample->image.height,
+                         target->points);
 }
 
 typedef struct {
@@ -65,7 +66,8 @@ static int visit_instance(Evaluation *evaluation, Walk *walk, int64_t index, con
                      .instance = instance,
                      .truth = truth,
                      .features = features};
-    int result = first_point(evaluation, index, &target) < 0 ? -1 : 0;
+    target.point_count = 1;
+    int result = first_points(evaluation, index, &target) < 0 ? -1 : 0;
     if (result == 0) result = walk->visit(evaluation, walk->set, index, &target);
     features_forget_prompted(features);
     return result;
@@ -175,68 +177,6 @@ int evaluate_fit(Evaluation *evaluation) {
     return result;
 }
 
-static int add_row(Evaluation *evaluation, const Target *target, const char *system, double iou) {
-    const ReportRow row = {
-        target->set, target->sample->name, target->instance->id, target->instance->area,
-        system,      target->points,       target->point_count,  iou};
-    return report_add(evaluation->report, &row);
-}
-
-static int add_numbered_row(Evaluation *evaluation, const Target *target, const System *system,
-                            int points, double iou) {
-    if (points == 1) return add_row(evaluation, target, system->name, iou);
-    char *name = text_format("%s@%d", system->name, points);
-    int result = name ? add_row(evaluation, target, name, iou) : -1;
-    free(name);
-    return result;
-}
-
-static int export_mask(const Evaluation *evaluation, const Target *target, const System *system,
-                       const uint8_t *mask) {
-    if (!evaluation->masks) return 0;
-    char *folder = text_format("%s/%s", evaluation->masks, system->name);
-    const Image *image = &target->sample->image;
-    int result = folder ? mask_folder_write(folder, target->set, target->sample->name,
-                                            target->instance->id, image->width, image->height, mask)
-                        : -1;
-    free(folder);
-    return result;
-}
-
-// Adds the point that the mask asks for and makes the new mask; when nothing of the object is left
-// uncovered all stays as it is.
-static int click_again(System *system, Target *target, uint8_t *mask) {
-    const Image *image = &target->sample->image;
-    int found = prompt_next(target->truth, mask, target->sample->ignore, image->width,
-                            image->height, &target->points[target->point_count]);
-    if (found <= 0) return found;
-    target->point_count++;
-    return system_predict(system, target, mask);
-}
-
-// Scores one system with 1 point and, clicking on, with up to prompt.points. *first: its IoU
-// with 1.
-static int score_system(Evaluation *evaluation, PointsToGoal *goal, System *system,
-                        const Target *given, uint8_t *mask, double *first) {
-    Target target = *given;
-    const int most = (int)evaluation->config->points;
-    int reached = 0;
-    for (int n = 1; n <= most; n++) {
-        if ((n == 1 ? system_predict(system, &target, mask) : click_again(system, &target, mask)))
-            return error_context("%s", system->name);
-        const double iou = target_score(&target, mask);
-        if (n == 1) {
-            *first = iou;
-            if (export_mask(evaluation, &target, system, mask)) return -1;
-        }
-        if (!reached && iou >= GOAL_IOU) reached = n;
-        if (add_numbered_row(evaluation, &target, system, n, iou)) return -1;
-    }
-    goal->points += reached ? reached : most;
-    goal->reached += reached > 0;
-    return 0;
-}
-
 static bool has_curves(const System *system) {
     return system->rule == RULE_MAP && !system->fixed;
 }
@@ -281,7 +221,7 @@ static int score_visit(Evaluation *evaluation, size_t set, int64_t sample, Targe
     for (size_t s = 0; s < evaluation->systems.count && result == 0; s++) {
         System *system = &evaluation->systems.items[s];
         double iou = 0;
-        result = score_system(evaluation, &set_result->goals[s], system, target, mask, &iou);
+        result = score_points(evaluation, &set_result->goals[s], system, target, mask, &iou);
         if (system == evaluation->page_system) scored->iou = iou;
     }
     if (result == 0 && evaluation->config->best_threshold)
@@ -351,19 +291,6 @@ static int add_best(Evaluation *evaluation, size_t set) {
         free(of_image);
     }
     return result;
-}
-
-static int attach_goals(Evaluation *evaluation, size_t set) {
-    if (evaluation->config->points == 1) return 0;
-    const SetResult *result = &evaluation->results[set];
-    json_t *json = json_object();
-    for (size_t s = 0; s < evaluation->systems.count; s++) {
-        const PointsToGoal *goal = &result->goals[s];
-        json_object_set_new(json, evaluation->systems.items[s].name,
-                            json_pack("{s:f, s:f}", "mean", goal->points / (double)result->count,
-                                      "reached", (double)goal->reached / (double)result->count));
-    }
-    return attach(evaluation, "points_to_80", evaluation->benchmarks[set].name, json);
 }
 
 static int attach_missing(Evaluation *evaluation, size_t set) {

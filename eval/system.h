@@ -63,6 +63,7 @@ typedef struct {
     const uint8_t *truth; // [H,W], 0/1
     PixelPoint points[EVAL_MAX_POINTS];
     int point_count;
+    PixelPoint second;  // another first point, with prompt.kind=both
     Features *features; // of the sample's image
 } Target;
 

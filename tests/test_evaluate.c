@@ -249,11 +249,37 @@ Test(evaluate, further_points_go_to_what_is_missed) {
     expect_near(json_number_value(json_object_get(goal, "reached")), 1);
     expect_near(json_number_value(json_object_get(never, "mean")), 3);
     expect_near(json_number_value(json_object_get(never, "reached")), 0);
+    const json_t *curve = json_object_get(goal, "miou");
+    cr_assert_eq(json_array_size(curve), 3);
+    expect_near(json_number_value(json_array_get(curve, 0)), 16 / 25.0);
+    expect_near(json_number_value(json_array_get(curve, 1)), 1);
     json_decref(root);
+    Path table = in_folder(scratch.text, "out/table.md");
+    char *said = file_read(table.text, 1 << 20, NULL);
+    cr_expect(strstr(said, "| prompt2seg | 2.00 | 100 % | 0.640 | 1.000 | 1.000 |"), "%s", said);
+    free(said);
     Path lines = in_folder(scratch.text, "out/instances.jsonl");
     char *text = file_read(lines.text, 1 << 20, NULL);
     cr_expect(strstr(text, "\"prompts\":[[2,2],[9,2]],\"system\":\"prompt2seg@3\""), "%s", text);
     free(text);
+}
+
+Test(evaluate, a_random_first_point_can_stand_beside_the_central_one) {
+    Canvas parts = canvas(16, 12);
+    rectangle(&parts, 1, 1, 9, 9, RED, 7);
+    save(&parts, "one", "c.png");
+    json_t *root = evaluate(SETTINGS("sets=folder:path=@/one:name=one", "systems=gen2seg,disc",
+                                     "prompt.kind=both", "prompt.points=2", "page.pictures=0",
+                                     "readout.disc=0.5"),
+                            &fake);
+    json_t *random = evaluate(SETTINGS("sets=folder:path=@/one:name=one", "systems=gen2seg,disc",
+                                       "prompt.kind=random", "page.pictures=0", "readout.disc=0.5"),
+                              &fake);
+    expect_near(miou(root, "one", "disc@random"), miou(random, "one", "disc"));
+    cr_expect_gt(fabs(miou(root, "one", "disc@random") - miou(root, "one", "disc")), 1e-3);
+    cr_expect_null(json_object_get(json_object_get(root, "points_to_80"), "disc@random"));
+    json_decref(root);
+    json_decref(random);
 }
 
 Test(evaluate, readouts_are_fitted_on_the_validation_set_and_used_on_others) {
