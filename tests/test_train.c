@@ -205,9 +205,14 @@ Test(train, a_resumed_run_on_mixed_sets_of_two_sizes_gives_the_same_bits) {
     const char *const other[] = {sets, "data.sets=scenes:weight=2:count=11", NULL};
     TrainConfig config;
     TrainEnd how;
+    char *path = text_format("%s/part/config.yaml", folder);
+    char *before = file_read(path, 1 << 20, NULL);
     configure(&config, "part", other);
     cr_assert_eq(train_run(&config, true, true, &how), -1);
     cr_assert(strstr(error_take(), "data.json: the run began with"));
+    char *after = file_read(path, 1 << 20, NULL);
+    cr_assert_str_eq(before, after);
+    free(before), free(after), free(path);
     config_free(&train_table, &config);
     train("part", whole, true);
     cr_assert(same_file("whole", "part", "unet/diffusion_pytorch_model.safetensors"));

@@ -148,6 +148,16 @@ static int check_resume(const TrainConfig *config, const char *checkpoint, bool 
     return 1;
 }
 
+// A new run begins with its config.yaml, so that it can be resumed whatever happens next; one that
+// goes on replaces it only when its data are those of before.
+static int open_data(Trainer *trainer, bool goes_on) {
+    const TrainConfig *config = trainer->config;
+    if (!goes_on && write_config(config) != 0) return -1;
+    if (run_data_open(config, trainer->quiet, &trainer->data) != 0) return -1;
+    if (run_data_check(&trainer->data, config->run, goes_on) != 0) return -1;
+    return goes_on ? write_config(config) : 0;
+}
+
 // Returns 1 when the run is finished already.
 static int begin(Trainer *trainer, bool resume) {
     const TrainConfig *config = trainer->config;
@@ -164,10 +174,8 @@ static int begin(Trainer *trainer, bool resume) {
     const char *from = checkpoint ? checkpoint : config->model;
     int result = checkpoint ? check_resume(config, checkpoint, trainer->quiet) : 0;
     if (result == 0 && from[0]) result = print_plan(trainer, from);
-    if (result == 0) result = write_config(config);
     if (result == 0 && checkpoint) result = checkpoint_verify(checkpoint);
-    if (result == 0) result = run_data_open(config, trainer->quiet, &trainer->data);
-    if (result == 0) result = run_data_check(&trainer->data, config->run, checkpoint != NULL);
+    if (result == 0) result = open_data(trainer, checkpoint != NULL);
     if (result == 0) result = open_model(trainer, checkpoint);
     if (result == 0 && checkpoint) result = load_state(trainer, checkpoint);
     if (result == 0) result = open_logs(trainer);
