@@ -6,10 +6,14 @@
 #include "base/error.h"
 #include "cpu/cpu.h"
 #include "cuda/cuda.h"
+#include "cuda/plan_table.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 int device_use(const char *device, int64_t threads) {
+    const char *table = getenv("P2S_PLAN_TABLE");
+    if (strcmp(device, "cuda") == 0 && table && plan_table_read(table) != 0) return -1;
     const Backend *backend =
         strcmp(device, "cuda") == 0 ? cuda_backend(cpu_backend()) : cpu_backend();
     if (!backend) return error_context("--device %s", device);
