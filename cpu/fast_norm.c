@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "cpu/cpu.h"
 #include "cpu/fast_kernel.h"
-#include "cpu/fast_vector.h"
+#include "cpu/fast_vec.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -52,36 +52,68 @@ static void total(const Work *work, const float *blocks, double *sum) {
     }
 }
 
+// The loops below go over registers of channels, and for each over some rows whose bytes the cache
+// holds, so that what belongs to a channel stays in registers. `lanes` and booleans are constants
+// where a body is inlined, except for the last channels.
+enum { ROWS_AT_A_TIME = 32 };
+
+#define OVER_ROWS_AND_CHANNELS(...)                                                  \
+    for (int64_t row_ = 0; row_ < rows; row_ += ROWS_AT_A_TIME) {                    \
+        int64_t first = row_ * channels;                                             \
+        int64_t count = rows - row_ < ROWS_AT_A_TIME ? rows - row_ : ROWS_AT_A_TIME; \
+        int64_t c = 0;                                                               \
+        for (int64_t lanes = LANES; c + LANES <= channels; c += LANES) __VA_ARGS__   \
+        for (int64_t lanes = channels - c; lanes > 0; lanes = 0) __VA_ARGS__         \
+    }
+
+INLINED Vec load(const float *from, int64_t lanes) {
+    return lanes == LANES ? vec_load(from) : vec_load_part(from, lanes);
+}
+
+INLINED void store(float *to, Vec value, int64_t lanes) {
+    if (lanes == LANES)
+        vec_store(to, value);
+    else
+        vec_store_part(to, value, lanes);
+}
+
 static void add_rows(const float *x, int64_t rows, int64_t channels, float *sum) {
-    for (int64_t i = 0; i < rows; i++)
-#pragma omp simd
-        for (int64_t c = 0; c < channels; c++) sum[c] += x[i * channels + c];
+    OVER_ROWS_AND_CHANNELS({
+        Vec total = load(sum + c, lanes);
+        for (int64_t i = 0; i < count; i++) total += load(x + first + i * channels + c, lanes);
+        store(sum + c, total, lanes);
+    })
 }
 
 static void add_squares(const float *x, int64_t rows, int64_t channels, const float *center,
-                        float *sum) {
-    for (int64_t i = 0; i < rows; i++)
-#pragma omp simd
-        for (int64_t c = 0; c < channels; c++) {
-            float d = x[i * channels + c] - center[c];
-            sum[c] += d * d;
+                        float *sum){OVER_ROWS_AND_CHANNELS({
+    Vec total = load(sum + c, lanes), middle = load(center + c, lanes);
+    for (int64_t i = 0; i < count; i++) {
+        Vec d = load(x + first + i * channels + c, lanes) - middle;
+        total = vec_multiply_add(d, d, total);
+    }
+    store(sum + c, total, lanes);
+})}
+
+INLINED void normalise(const float *x, int64_t rows, int64_t channels, const float *center,
+                       const float *scale, const float *bias, bool silu, float *y) {
+    OVER_ROWS_AND_CHANNELS({
+        Vec middle = load(center + c, lanes), factor = load(scale + c, lanes);
+        Vec offset = load(bias + c, lanes);
+        for (int64_t i = 0; i < count; i++) {
+            int64_t at = first + i * channels + c;
+            Vec z = vec_multiply_add(load(x + at, lanes) - middle, factor, offset);
+            store(y + at, silu ? z * vec_sigmoid(z) : z, lanes);
         }
+    })
 }
 
 static void normalise_rows(const float *x, int64_t rows, int64_t channels, const float *center,
                            const float *scale, const float *bias, bool silu, float *y) {
-    for (int64_t i = 0; i < rows; i++, x += channels, y += channels) {
-        if (silu) {
-#pragma omp simd
-            for (int64_t c = 0; c < channels; c++) {
-                float z = (x[c] - center[c]) * scale[c] + bias[c];
-                y[c] = z * vector_sigmoid(z);
-            }
-        } else {
-#pragma omp simd
-            for (int64_t c = 0; c < channels; c++) y[c] = (x[c] - center[c]) * scale[c] + bias[c];
-        }
-    }
+    if (silu)
+        normalise(x, rows, channels, center, scale, bias, true, y);
+    else
+        normalise(x, rows, channels, center, scale, bias, false, y);
 }
 
 // Sums over a group's channels and rows, divided by their number.
@@ -158,25 +190,31 @@ typedef struct {
     bool silu;
 } Norm;
 
-INLINED float dz_of(float weight, float bias, float xhat, float dy, bool silu) {
+// The gradient before SiLU.
+INLINED Vec dz_of(Vec weight, Vec bias, Vec xhat, Vec dy, bool silu) {
     if (!silu) return dy;
-    float z = xhat * weight + bias, s = vector_sigmoid(z);
-    return dy * s * (1.0f + z * (1.0f - s));
+    Vec z = vec_multiply_add(xhat, weight, bias), s = vec_sigmoid(z);
+    return dy * s * vec_multiply_add(z, vec_all(1) - s, vec_all(1));
 }
 
-// Sums of dz and of dz xhat. Booleans are constants where this and the next are inlined: a choice
-// inside the loop would keep it scalar.
+// Sums of dz and of dz xhat.
 INLINED void sums_of(const float *x, const float *dy, int64_t rows, int64_t channels, Norm norm,
                      bool silu, float *dbias, float *dweight) {
-    const float *center = norm.center, *rstd = norm.rstd, *weight = norm.weight, *bias = norm.bias;
-    for (int64_t i = 0; i < rows; i++, x += channels, dy += channels)
-#pragma omp simd
-        for (int64_t c = 0; c < channels; c++) {
-            float xhat = (x[c] - center[c]) * rstd[c];
-            float dz = dz_of(silu ? weight[c] : 0, silu ? bias[c] : 0, xhat, dy[c], silu);
-            dbias[c] += dz;
-            dweight[c] += dz * xhat;
+    OVER_ROWS_AND_CHANNELS({
+        Vec middle = load(norm.center + c, lanes), rstd = load(norm.rstd + c, lanes);
+        Vec weight = silu ? load(norm.weight + c, lanes) : vec_all(0);
+        Vec bias = silu ? load(norm.bias + c, lanes) : vec_all(0);
+        Vec sum = load(dbias + c, lanes), dot = load(dweight + c, lanes);
+        for (int64_t i = 0; i < count; i++) {
+            int64_t at = first + i * channels + c;
+            Vec xhat = (load(x + at, lanes) - middle) * rstd;
+            Vec dz = dz_of(weight, bias, xhat, load(dy + at, lanes), silu);
+            sum += dz;
+            dot = vec_multiply_add(dz, xhat, dot);
         }
+        store(dbias + c, sum, lanes);
+        store(dweight + c, dot, lanes);
+    })
 }
 
 static void add_gradients(const float *x, const float *dy, int64_t rows, int64_t channels,
@@ -189,16 +227,19 @@ static void add_gradients(const float *x, const float *dy, int64_t rows, int64_t
 
 // dx = rstd (weight dz - sum - xhat dot)
 INLINED void slopes_of(const float *x, const float *dy, int64_t rows, int64_t channels, Norm norm,
-                       const float *sum, const float *dot, bool silu, bool add, float *dx) {
-    const float *center = norm.center, *rstd = norm.rstd, *weight = norm.weight, *bias = norm.bias;
-    for (int64_t i = 0; i < rows; i++, x += channels, dy += channels, dx += channels)
-#pragma omp simd
-        for (int64_t c = 0; c < channels; c++) {
-            float xhat = (x[c] - center[c]) * rstd[c];
-            float dz = dz_of(weight[c], silu ? bias[c] : 0, xhat, dy[c], silu);
-            float d = rstd[c] * (dz * weight[c] - sum[c] - xhat * dot[c]);
-            dx[c] = add ? dx[c] + d : d;
+                       const float *sums, const float *dots, bool silu, bool add, float *dx) {
+    OVER_ROWS_AND_CHANNELS({
+        Vec middle = load(norm.center + c, lanes), rstd = load(norm.rstd + c, lanes);
+        Vec weight = load(norm.weight + c, lanes), sum = load(sums + c, lanes);
+        Vec dot = load(dots + c, lanes), bias = silu ? load(norm.bias + c, lanes) : vec_all(0);
+        for (int64_t i = 0; i < count; i++) {
+            int64_t at = first + i * channels + c;
+            Vec xhat = (load(x + at, lanes) - middle) * rstd;
+            Vec dz = dz_of(weight, bias, xhat, load(dy + at, lanes), silu);
+            Vec d = rstd * (dz * weight - sum - xhat * dot);
+            store(dx + at, add ? load(dx + at, lanes) + d : d, lanes);
         }
+    })
 }
 
 static void input_gradients(const float *x, const float *dy, int64_t rows, int64_t channels,

@@ -50,4 +50,48 @@ INLINED Vec vec_multiply_add(Vec a, Vec b, Vec c) {
 #endif
 }
 
+// The first `count` lanes, the others 0; and back.
+INLINED Vec vec_load_part(const float *from, int64_t count) {
+    float lanes[LANES] = {0};
+    for (int64_t i = 0; i < count; i++) lanes[i] = from[i];
+    return vec_load(lanes);
+}
+
+INLINED void vec_store_part(float *to, Vec value, int64_t count) {
+    for (int64_t i = 0; i < count; i++) to[i] = value[i];
+}
+
+INLINED Vec vec_limited(Vec x, float least, float most) {
+#if defined(__AVX512F__)
+    return _mm512_min_ps(_mm512_max_ps(x, vec_all(least)), vec_all(most));
+#elif defined(__AVX2__)
+    return _mm256_min_ps(_mm256_max_ps(x, vec_all(least)), vec_all(most));
+#else
+    for (int i = 0; i < LANES; i++) x[i] = x[i] < least ? least : x[i] > most ? most : x[i];
+    return x;
+#endif
+}
+
+typedef int32_t VecBits __attribute__((vector_size(4 * LANES)));
+
+// exp(x) within 2 ulp; arguments are limited to the range of normal floats. As vector_exp.
+INLINED Vec vec_exp(Vec x) {
+    const Vec shifter = vec_all(12582912.0f);
+    x = vec_limited(x, -87.0f, 88.0f);
+    Vec shifted = vec_multiply_add(x, vec_all(1.44269504f), shifter), n = shifted - shifter;
+    Vec r = vec_multiply_add(n, vec_all(2.12194440e-4f),
+                             vec_multiply_add(n, vec_all(-0.693359375f), x));
+    Vec p = vec_multiply_add(vec_all(1.9875691500e-4f), r, vec_all(1.3981999507e-3f));
+    p = vec_multiply_add(p, r, vec_all(8.3334519073e-3f));
+    p = vec_multiply_add(p, r, vec_all(4.1665795894e-2f));
+    p = vec_multiply_add(p, r, vec_all(1.6666665459e-1f));
+    p = vec_multiply_add(p, r, vec_all(5.0000001201e-1f));
+    p = vec_multiply_add(p * r, r, r + vec_all(1));
+    return p * (Vec)(((VecBits)shifted << 23) + 0x3f800000);
+}
+
+INLINED Vec vec_sigmoid(Vec x) {
+    return vec_all(1) / (vec_all(1) + vec_exp(-x));
+}
+
 #endif
