@@ -27,7 +27,7 @@ typedef struct {
     Batch *host;
     DeviceBatch batch;
     Tensor *latent;    // unet: zeros [N,h,w,4]
-    Tensor *condition; // predict with a branch: [N,H,W,P]
+    Tensor *condition; // with a branch: [N,H,W,P]
     int64_t batch_size, baseline_rss;
 } NetworkBench;
 
@@ -107,15 +107,35 @@ static int make_condition(NetworkBench *bench) {
 
 // ---- work ---------------------------------------------------------------------------------------
 
+// A step of the branch with the loss over all instances, which the peer computes as well: the
+// training task's own reads a few regions only.
+static Tensor *branch_loss(NetworkBench *bench) {
+    Model *model = bench->model;
+    UnetResiduals residuals;
+    Tensor *z = vae_encode_mean(model->vae, bench->batch.image);
+    if (controlnet_forward(model->control, z, MODEL_TIMESTEP, model->train_context,
+                           bench->condition, 1, &residuals) != 0)
+        return NULL;
+    Tensor *v = unet_forward(model->unet, z, MODEL_TIMESTEP, model->train_context, &residuals);
+    return op_coloring_loss(task_decode(&bench->context, v), bench->batch.labels,
+                            bench->batch.no_background, NONE,
+                            coloring_options_default(COLORING_CODE));
+}
+
+static Tensor *step_loss(NetworkBench *bench) {
+    Tensor *shown = NONE, *prompt = NONE;
+    if (bench->condition) return branch_loss(bench);
+    return bench->task->loss(&bench->context, &bench->batch, &shown, &prompt);
+}
+
 static double step(void *context) {
     NetworkBench *bench = context;
-    Tensor *shown = NONE, *prompt = NONE;
     double norm;
     const double start = clock_seconds();
     for (int64_t i = 0; i < bench->optimizer.count; i++)
         tensor_clear_grad(bench->optimizer.params[i]);
     tape_record(true);
-    Tensor *loss = bench->task->loss(&bench->context, &bench->batch, &shown, &prompt);
+    Tensor *loss = step_loss(bench);
     int result = loss ? tape_backward(loss) : -1;
     tape_record(false);
     tape_reset();
@@ -215,6 +235,7 @@ int bench_step(const BenchOptions *options) {
     NetworkBench bench;
     ParamSet *sets[TASK_SETS];
     int result = begin(&bench, options, true);
+    if (result == 0) result = make_condition(&bench);
     if (result == 0) result = optimizer_begin(&bench.optimizer, sets, task_sets(bench.model, sets));
     if (result == 0) result = time_and_say(&bench, "step", step, true);
     return end(&bench, result);

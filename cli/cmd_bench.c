@@ -25,7 +25,7 @@ static const char help[] =
     "the\n"
     "           plain algorithm, of which a faster one does fewer (shares above 100 %)\n"
     "  loss     the instance coloring loss with its gradient\n"
-    "  step     encode, U-Net, decode, loss, backward, AdamW\n"
+    "  step     encode, U-Net, decode, loss over all regions, backward, AdamW\n"
     "  unet     U-Net forward and backward\n"
     "  predict  encode, U-Net, decode\n"
     "  loader   reading and resizing of images and labels\n\n"

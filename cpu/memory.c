@@ -93,8 +93,62 @@ void memory_free(void *memory, size_t bytes) {
     pthread_mutex_unlock(&lock);
 }
 
+// ---- scratch ------------------------------------------------------------------------------------
+
+static struct {
+    void *memory;
+    size_t bytes;
+    bool taken;
+} scratch;
+
+static void drop_scratch(void) {
+    free(scratch.memory);
+    stats.held -= scratch.bytes;
+    scratch.memory = NULL;
+    scratch.bytes = 0;
+}
+
+// The shared block, grown to `bytes`; NULL when it is taken or there is no memory.
+static void *take_scratch(size_t bytes) {
+    if (!CACHING || poison || scratch.taken) return NULL;
+    if (scratch.bytes < bytes) {
+        drop_scratch();
+        size_t size;
+        size_class(bytes, &size);
+        scratch.memory = from_system(size);
+        if (!scratch.memory) return NULL;
+        scratch.bytes = size;
+        stats.held += size;
+    }
+    scratch.taken = true;
+    stats.live += bytes;
+    if (stats.live > stats.peak) stats.peak = stats.live;
+    return scratch.memory;
+}
+
+void *memory_scratch(size_t bytes) {
+    pthread_mutex_lock(&lock);
+    void *memory = take_scratch(bytes);
+    pthread_mutex_unlock(&lock);
+    return memory ? memory : memory_alloc(bytes);
+}
+
+void memory_scratch_done(void *memory, size_t bytes) {
+    pthread_mutex_lock(&lock);
+    bool shared = memory && memory == scratch.memory;
+    if (shared) {
+        scratch.taken = false;
+        stats.live -= bytes;
+    }
+    pthread_mutex_unlock(&lock);
+    if (!shared) memory_free(memory, bytes);
+}
+
+// -------------------------------------------------------------------------------------------------
+
 void memory_trim(void) {
     pthread_mutex_lock(&lock);
+    if (!scratch.taken) drop_scratch();
     for (int class = 0; class < SIZE_CLASSES; class ++) {
         size_t size = size_class_bytes(class);
         while (lists[class]) {

@@ -106,7 +106,8 @@ def all_cases(a, folder):
         network("miniature gen2seg step 64x64", "step", miniature, "64x64", mini),
         network("miniature prompt2seg step 64x64", "step", miniature, "64x64", ["--kind", "prompt2seg", *mini]),
         network(f"{big} unet {middle}", "unet", model, middle),
-        network(f"{big} step {middle}", "step", model, middle),
+        network(f"{big} gen2seg step {middle}", "step", model, middle),
+        network(f"{big} prompt2seg step {middle}", "step", model, middle, ["--kind", "prompt2seg"]),
         network(f"{big} predict {predict_size or '480x640'}", "predict", model, predict_size or "480x640"),
         Case("loader", ["loader", "--images", hypersim, "--labels", hypersim, "--repeat", images],
              ["loader", "--data", "hypersim", "--path", hypersim, "--count", images], same=("workers",), times=(),
@@ -171,13 +172,13 @@ def median_of(rounds, what, case, key, field):
 
 
 def used_memory(rounds, what, case, key):
-    """Bytes beside the program itself: peak less what stood before, or the growth that a row tells."""
+    """Bytes beside the program itself, weights, gradients and optimiser states: the peak less what stood before and
+    less static_bytes, or the growth that a row tells."""
     growth = median_of(rounds, what, case, key, "rss_growth")
     if growth is not None:
         return growth
-    peak = median_of(rounds, what, case, key, "peak_rss")
-    base = median_of(rounds, what, case, key, "baseline_rss")
-    return peak - base if peak is not None and base is not None else None
+    peak, base, static = (median_of(rounds, what, case, key, f) for f in ("peak_rss", "baseline_rss", "static_bytes"))
+    return peak - base - (static or 0) if peak is not None and base is not None else None
 
 
 def compare(case, rounds):
@@ -198,6 +199,8 @@ def compare(case, rounds):
                 memory = used_memory(rounds, what, case, key)
                 if memory is not None:
                     row[name] = memory
+            if row.get("torch_memory", 0) > 0 and "p2s_memory" in row:
+                row["memory_share"] = row["p2s_memory"] / row["torch_memory"]
             values = [median_of(rounds, w, case, key, "value") for w in ("p2s", "torch")]
             if None not in values:
                 row["value_difference"] = abs(values[0] - values[1]) / max(abs(values[1]), 1e-12)
@@ -231,6 +234,21 @@ def processor():
     return platform.processor()
 
 
+def commit():
+    """The commit of this tree, with a + when files differ from it; "" outside of a repository."""
+    git = ["git", "-C", str(ROOT)]
+    done = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    dirty = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode == 1
+    return done.stdout.strip() + ("+" if dirty else "")
+
+
+def default_out(quick):
+    if quick:
+        return ROOT / "build" / "compare-torch.json"
+    name = f"{time.strftime('%Y-%m-%d')}-cpu-torch-{commit() or 'unknown'}.json"
+    return ROOT / "bench" / "results" / name
+
+
 def parse():
     data = Path(os.environ.get("P2S_DATA", ROOT.parent / "shared" / "data"))
     peers = ROOT.parent / "shared" / "peers"
@@ -247,8 +265,9 @@ def parse():
     p.add_argument("--seconds", type=float, help="time to spend per measurement (default: each program's own)")
     p.add_argument("--compile", action="store_true", help="let PyTorch try torch.compile too")
     p.add_argument("--quick", action="store_true", help="small shapes")
-    p.add_argument("--out", type=Path, default=ROOT / "build" / "compare-torch.json")
+    p.add_argument("--out", type=Path, help="default: bench/results/DATE-cpu-torch-COMMIT.json")
     a = p.parse_args()
+    a.out = a.out or default_out(a.quick)
     a.miniature = a.miniature or a.peer.parent / "miniature"
     if not a.peer.is_file():
         sys.exit(f"compare_torch: no peer script at {a.peer}; name it with --peer")
@@ -276,6 +295,9 @@ def main():
             summary += compare(case, rounds)
             a.out.parent.mkdir(parents=True, exist_ok=True)
             a.out.write_text(json.dumps({"torch": versions[0], "diffusers": versions[1], "processor": processor(),
+                                         "processors": os.cpu_count(), "commit": commit(),
+                                         "date": time.strftime("%Y-%m-%d %H:%M"),
+                                         "load": os.getloadavg(), "isa": os.environ.get("P2S_ISA", ""),
                                          "rounds": results, "summary": summary}, indent=1))
     print_table(summary)
     wrong = [r["case"] for r in summary if r.get("value_difference", 0) > 1e-4]
