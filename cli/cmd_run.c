@@ -49,16 +49,27 @@ static void list_tensors(const char *title, const RunTensor *rows) {
                rows[i].help ? rows[i].help : "");
 }
 
-static void list_component(const Component *component) {
-    printf("%s%s\n", component->name, component->needs_model ? " --model DIR" : "");
-    printf("  %s\n", component->help);
-    list_tensors("inputs", component->inputs);
-    list_tensors("outputs", component->outputs);
-    for (size_t i = 0; component->keys && i < component->keys->count; i++) {
+enum { KEYS_SHOWN = 12 }; // in the list of all
+
+static void list_keys(const Component *component, bool all) {
+    size_t count = component->keys ? component->keys->count : 0;
+    if (count > KEYS_SHOWN && !all) {
+        printf("  keys    %zu: p2s run --list %s\n", count, component->name);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
         const ConfigKey *key = &component->keys->keys[i];
         printf("  %-7s %s=%s  %s%s%s\n", i == 0 ? "keys" : "", key->name, key->text, key->range,
                key->range[0] ? ": " : "", key->help);
     }
+}
+
+static void list_component(const Component *component, bool all) {
+    printf("%s%s\n", component->name, component->needs_model ? " --model DIR" : "");
+    printf("  %s\n", component->help);
+    list_tensors("inputs", component->inputs);
+    list_tensors("outputs", component->outputs);
+    list_keys(component, all);
     if (component->gradients) printf("  has gradients\n");
     putchar('\n');
 }
@@ -87,8 +98,9 @@ static const Component *find(const char *name) {
 static int list(const char *name) {
     const Component *component = name ? find(name) : NULL;
     if (name && !component) return -1;
-    if (component) list_component(component);
-    for (size_t i = 0; !name && (component = component_at(i)); i++) list_component(component);
+    if (component) list_component(component, true);
+    for (size_t i = 0; !name && (component = component_at(i)); i++)
+        list_component(component, false);
     return 0;
 }
 

@@ -58,6 +58,7 @@ typedef struct {
     GROUP(network)             \
     GROUP(block)               \
     GROUP(loss)                \
+    GROUP(step)                \
     GROUP(text)                \
     GROUP(image)               \
     GROUP(mask)                \

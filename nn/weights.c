@@ -185,21 +185,28 @@ static int borrow(const Param *param, const SafeTensor *source, SafeFile *file) 
     return 0;
 }
 
+int weights_from_file_layout(const Param *param, const SafeTensor *stored, Tensor *tensor) {
+    if (!shape_fits(param, stored) || !type_fits(stored))
+        return error_int("tensor %s does not fit parameter %s, %s", stored->name, param->name,
+                         tensor_text(tensor));
+    size_t count = (size_t)stored->numel;
+    float *values = array_new(count, sizeof *values), *moved = values;
+    if (!values) return -1;
+    safetensors_read_float(stored, values);
+    if (!same_bytes(param)) {
+        moved = array_new(count, sizeof *moved);
+        if (moved) move_channels(param, values, moved, false);
+    }
+    int result = moved ? tensor_write_float(tensor, moved) : -1;
+    if (moved != values) free(moved);
+    free(values);
+    return result;
+}
+
 static int read_param(const Param *param, const SafeTensor *source, SafeFile *file) {
     if (can_borrow(param, source)) return borrow(param, source, file);
     if (tensor_materialize(param->tensor) != 0) return -1;
-    size_t count = (size_t)source->numel;
-    float *stored = array_new(count, sizeof *stored), *values = stored;
-    if (!stored) return -1;
-    safetensors_read_float(source, stored);
-    if (!same_bytes(param)) {
-        values = array_new(count, sizeof *values);
-        if (values) move_channels(param, stored, values, false);
-    }
-    int result = values ? tensor_write_float(param->tensor, values) : -1;
-    if (values != stored) free(values);
-    free(stored);
-    return result;
+    return weights_from_file_layout(param, source, param->tensor);
 }
 
 int weights_load_from(ParamSet *set, SafeFile *const *files, size_t count, const char *prefix) {

@@ -34,4 +34,7 @@ int weights_save_as(const ParamSet *set, const char *path, SafeType type);
 // The values of a parameter, or of a tensor of its shape (its gradient), in the file's layout.
 int weights_in_file_layout(const Param *param, const Tensor *tensor, float *values);
 
+// The other way: fills a tensor of the parameter's shape. An error when shape or type do not fit.
+int weights_from_file_layout(const Param *param, const SafeTensor *stored, Tensor *tensor);
+
 #endif

@@ -198,3 +198,30 @@ Test(run, a_model_that_is_not_there_is_named) {
     run_fails("unet", "", "unet needs --model DIR");
     run_fails("unet", "--model /nowhere", "/nowhere/unet/config.json");
 }
+
+// Method 10.4, the first step.
+Test(run, adamw_equals_its_vector) {
+    const float p[] = {1, -2, 0.5f, 0}, g[] = {0.1f, -0.2f, 0.3f, 0}, zeros[4] = {0};
+    write_in((SafeEntry[]){{"param.w", SAFE_F32, 2, {2, 2}, p},
+                           {"g.w", SAFE_F32, 2, {2, 2}, g},
+                           {"m.w", SAFE_F32, 2, {2, 2}, zeros},
+                           {"v.w", SAFE_F32, 2, {2, 2}, zeros}},
+             4);
+    run_ok("adamw", "lr=0.01");
+    expect("param.w", (float[]){0.989900001f, -1.9898000005f, 0.489950000333f, 0}, 4, 2e-7);
+    expect("norm", (float[]){0.374165739f}, 1, 1e-6);
+    write_in((SafeEntry[]){{"param.w", SAFE_F32, 2, {2, 2}, p},
+                           {"g.w", SAFE_F32, 1, {4}, g},
+                           {"m.w", SAFE_F32, 2, {2, 2}, zeros},
+                           {"v.w", SAFE_F32, 2, {2, 2}, zeros}},
+             4);
+    run_fails("adamw", "", "tensor g.w does not fit parameter w");
+}
+
+Test(run, the_learning_rate_follows_the_published_table) {
+    const int32_t steps[] = {0, 50, 100, 30000};
+    write_in((SafeEntry[]){{"steps", SAFE_I32, 1, {4}, steps}}, 1);
+    run_ok("lr", "train.lr=6e-5 train.warmup=100 train.schedule_steps=40000");
+    expect("rates", (float[]){0, 3e-5f, 6e-5f, 6.3561e-6f}, 4, 1e-10);
+    run_fails("lr", "train.lr=-1", "train.lr");
+}

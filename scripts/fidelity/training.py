@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+"""Training: AdamW, clipping, the learning rate, whole steps of gen2seg and Prompt2Seg, and a run of 100 steps."""
+import json
+import math
+import os
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+from safetensors.numpy import save_file
+
+import losses
+from networks import BRANCH_KEYS, MINIATURE
+from reference import array, gradient, start
+from trial import component, rms
+
+SIGNAL_NOISE = 0.99766725  # sqrt(1 - alpha_bar) at 999, float32
+SMALL_VAE = dict(in_channels=3, out_channels=3, latent_channels=4, block_out_channels=(16, 32, 48), layers_per_block=1,
+                 norm_num_groups=8, down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3)
+FACTOR = 4  # of that VAE
+
+
+@component("lr", once=True)
+def learning_rate(trial):
+    """gen2seg's schedule by its formula and the table of method 2.7; the cosine by its formula."""
+    steps = np.unique(np.concatenate([np.arange(0, 40100, 97), [0, 1, 99, 100, 101, 39999, 40000, 40001, 50000]])).astype(np.int32)
+
+    def exponential(n):
+        return n / 100 if n < 100 else math.exp(min((n - 100) / 39900, 1) * math.log(0.05))
+
+    def cosine(n):
+        return n / 100 if n < 100 else 0.1 + 0.9 * (1 + math.cos(math.pi * min((n - 100) / 39900, 1))) / 2
+    keys = {"train.lr": 6e-5, "train.warmup": 100, "train.schedule_steps": 40000}
+    for name, rule, more in (("exponential", exponential, {"train.final_ratio": 0.05}), ("cosine", cosine, {"train.final_ratio": 0.1})):
+        ours = trial.run("lr", {"steps": steps}, **keys, **more, **{"train.schedule": name})["rates"]
+        trial.forward(name, np.array([6e-5 * rule(int(n)) for n in steps]), ours)
+        trial.true("the first update has rate 0", ours[0] == 0)
+    table = {100: 6.0000e-5, 1000: 5.6080e-5, 5000: 4.1531e-5, 10000: 2.8532e-5, 15000: 1.9602e-5, 20000: 1.3467e-5,
+             25000: 9.2519e-6, 30000: 6.3561e-6}
+    ours = trial.run("lr", {"steps": np.array(list(table), np.int32)}, **keys, **{"train.schedule": "exponential"})["rates"]
+    trial.true("the table of method 2.7", all(f"{a:.4e}" == f"{b:.4e}" for a, b in zip(ours, table.values())))
+
+
+def torch_adamw(parameters, moments, steps_done, lr):
+    optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
+    for p, (m, v) in zip(parameters, moments):
+        optimizer.state[p] = {"step": torch.tensor(float(steps_done)), "exp_avg": m.clone(), "exp_avg_sq": v.clone()}
+    return optimizer
+
+
+@component("adamw", once=True)
+def adamw(trial):
+    """torch.optim.AdamW and clip_grad_norm_ in float64, from the first step and from later ones."""
+    for done, clip, scale in ((0, 1.0, 10.0), (1, 1.0, 1e-4), (199, 0.0, 1.0), (29999, 1.0, 1.0)):
+        shapes = {"a.weight": (16, 8, 3, 3), "a.bias": (16,), "b.weight": (40, 24), "c": (1,)}
+        p, g = ({n: trial.normal(*s, scale=k) for n, s in shapes.items()} for k in (1.0, scale))
+        first = {n: trial.normal(*s, scale=scale * (done > 0)) for n, s in shapes.items()}
+        second = {n: trial.normal(*s, scale=scale * (done > 0)) ** 2 for n, s in shapes.items()}
+        wide = [torch.nn.Parameter(torch.from_numpy(x).double()) for x in p.values()]
+        for parameter, x in zip(wide, g.values()):
+            parameter.grad = torch.from_numpy(x).double()
+        norm = float(torch.nn.utils.clip_grad_norm_(wide, clip)) if clip else math.sqrt(sum(float(np.square(x, dtype=np.float64).sum()) for x in g.values()))
+        optimizer = torch_adamw(wide, [(torch.from_numpy(first[n]).double(), torch.from_numpy(second[n]).double()) for n in shapes], done, 6e-5)
+        optimizer.step()
+        given = {f"{kind}.{n}": x[n] for kind, x in (("param", p), ("g", g), ("m", first), ("v", second)) for n in shapes}
+        ours = trial.run("adamw", given, lr=6e-5, clip=clip, step=done)
+        for parameter, n in zip(wide, shapes):
+            state = optimizer.state[parameter]
+            for what, theirs in (("param", parameter), ("m", state["exp_avg"]), ("v", state["exp_avg_sq"])):
+                trial.forward(f"{what}.{n}", theirs.detach().numpy(), ours[f"{what}.{n}"])
+            # The update itself, which is small beside the parameter, to what float32 parameters can show.
+            update, theirs = ours[f"param.{n}"] - p[n].astype(np.float64), parameter.detach().numpy() - p[n]
+            trial.true(f"the update of {n}", rms(update - theirs) <= 1e-4 * rms(theirs) + 6e-8 * rms(p[n]))
+        trial.forward("norm", np.array([norm]), ours["norm"])
+        trial.shape(*shapes.values())
+
+
+# ---- whole steps ----------------------------------------------------------------------------------------------------
+
+
+class Models:
+    """A small model folder on both sides, with the reference's modules in float64."""
+
+    def __init__(self, trial, branch=False, dtype=torch.float64):
+        self.unet, self.vae = start(trial, UNet2DConditionModel(**MINIATURE)), start(trial, AutoencoderKL(**SMALL_VAE))
+        self.branch = None
+        if branch:
+            self.branch = start(trial, ControlNetModel(**{k: MINIATURE[k] for k in BRANCH_KEYS}, conditioning_channels=2,
+                                                       conditioning_embedding_out_channels=(16, 32, 64)))
+        self.context = trial.normal(77, MINIATURE["cross_attention_dim"])
+        self.dtype, self.folder = dtype, trial.path("model")
+        for name, module in self.parts():
+            module.float().save_pretrained(os.path.join(self.folder, name))
+            module.to(dtype)
+        save_file({"train": self.context, "infer": self.context[:2].copy()}, os.path.join(self.folder, "empty_prompt.safetensors"))
+        self.vae.requires_grad_(False)
+
+    def parts(self):
+        return [(n, m) for n, m in (("unet", self.unet), ("vae", self.vae), ("controlnet", self.branch)) if m is not None]
+
+    def latent(self, image):
+        return self.vae.encode(torch.from_numpy(image).to(self.dtype)).latent_dist.mode() * self.vae.config.scaling_factor
+
+    def image(self, v):
+        """From the prediction to the normalised image over the batch."""
+        y = self.vae.decode(-SIGNAL_NOISE * v / self.vae.config.scaling_factor, return_dict=False)[0]
+        return losses.training_range(y)
+
+    def context_for(self, batch):
+        return torch.from_numpy(self.context).to(self.dtype).expand(batch, -1, -1)
+
+    def gen2seg(self, image, labels, flags):
+        v = self.unet(self.latent(image), 999, self.context_for(len(image)), return_dict=False)[0]
+        shown = self.image(v)
+        return losses.batch_loss(shown, labels, flags, lambda p, i, n, b: losses.code_loss(p, i, n, cap=10**9)), shown
+
+    def prompt2seg(self, image, labels, flags, condition, prompted):
+        z, context = self.latent(image), self.context_for(len(image))
+        downs, mid = self.branch(z, 999, context, torch.from_numpy(condition).to(self.dtype), 1.0, return_dict=False)
+        v = self.unet(z, 999, context, down_block_additional_residuals=downs, mid_block_additional_residual=mid, return_dict=False)[0]
+        shown = self.image(v)
+        return losses.batch_loss(shown, labels, flags,
+                                 lambda p, i, n, b: losses.prompted_loss(p, i, n, torch.from_numpy(prompted[b]))), shown
+
+
+def draw_step(trial, module, batch, height, width):
+    """Inputs of a step, and moments for every parameter as after many steps."""
+    inputs = {"image": trial.uniform(-1, 1, batch, 3, height, width), "labels": losses.draw_labels(trial, batch, height, width, 5),
+              "no_background": np.array([0, 1][:batch], np.int32), "grad.loss": np.ones(1, np.float32)}
+    moments = {}
+    for name, p in module.named_parameters():
+        moments["m." + name] = trial.normal(*p.shape, scale=1e-3)
+        moments["v." + name] = (trial.normal(*p.shape, scale=1e-3) ** 2 + np.float32(1e-7)).astype(np.float32)
+    return inputs, moments
+
+
+def finish_step(trial, module, loss, shown, ours, moments, done):
+    """Loss, image, gradients; then clipping and AdamW on both sides."""
+    loss.backward()
+    trial.forward("loss", loss.detach().reshape(1), ours["loss"])
+    trial.forward("shown", shown.detach().numpy(), ours["shown"])
+    prefix, named = "grad.param.", dict(module.named_parameters())
+    trial.parameter_gradients({n: gradient(p) for n, p in named.items()},
+                              {k[len(prefix):]: x for k, x in ours.items() if k.startswith(prefix)})
+    rate = 6e-5 * math.exp((done - 100) / (30000 - 100) * math.log(0.05))
+    trial.forward("rate", np.array([rate]), ours["rate"])
+    before = {n: p.detach().clone() for n, p in named.items()}
+    norm = torch.nn.utils.clip_grad_norm_(list(named.values()), 1.0)
+    trial.forward("norm", np.array([float(norm)]), ours["norm"])
+    torch_adamw(list(named.values()), [tuple(torch.from_numpy(moments[f"{k}.{n}"]).double() for k in "mv") for n in named],
+                done, rate).step()
+    for n, p in named.items():
+        theirs = p.detach().numpy()
+        trial.forward("param." + n, theirs, ours["param." + n])
+        update = theirs - before[n].numpy()
+        error = rms((ours["param." + n] - before[n].numpy()) - update)
+        trial.true(f"the update of {n}: {error:.1e} beside {rms(update):.1e}",
+                   error <= 1e-3 * rms(update) + 6e-8 * rms(theirs))
+
+
+@component("step.gen2seg")
+def step_gen2seg(trial):
+    """Encoder, U-Net, decoder, normalisation over the batch, loss; weights after update 200."""
+    models = Models(trial)
+    inputs, moments = draw_step(trial, models.unet, 2, 24, 20)
+    ours = trial.run("step.gen2seg", inputs | moments, model=models.folder, step=199)
+    loss, shown = models.gen2seg(inputs["image"], inputs["labels"], inputs["no_background"])
+    finish_step(trial, models.unet, loss, shown, ours, moments, 199)
+    trial.shape(inputs["image"].shape)
+
+
+@component("step.prompt2seg")
+def step_prompt2seg(trial):
+    """The frozen U-Net with the branch. Ours draws the prompts: which ids they name is read off the condition."""
+    models = Models(trial, branch=True)
+    models.unet.requires_grad_(False)
+    inputs, moments = draw_step(trial, models.branch, 2, 24, 20)
+    ours = trial.run("step.prompt2seg", inputs | moments, model=models.folder, step=199, **{"prompt.min_area": 4})
+    condition = ours["prompt"]
+    peaks = [[np.unravel_index(c.argmax(), c.shape) if c.any() else None for c in image] for image in condition]
+    prompted = np.array([[labels[p] if p else 0 for p in row] for labels, row in zip(inputs["labels"], peaks)])
+    trial.true("a prompt in every image", all(row.any() for row in prompted))
+    loss, shown = models.prompt2seg(inputs["image"], inputs["labels"], inputs["no_background"], condition, prompted)
+    finish_step(trial, models.branch, loss, shown, ours, moments, 199)
+    trial.shape(inputs["image"].shape, condition.shape)
