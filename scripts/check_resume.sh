@@ -37,7 +37,7 @@ nap() {
 # The smallest run that takes every path: several micro-batches, workers, checkpoints in between.
 run_arguments() {
     echo "configs/miniature/$1.yaml model=miniature run=$2 seed=$seed threads=2 train.steps=$steps" \
-        "train.batch=2 train.accumulate=2 train.checkpoint_every=1 train.keep=1 train.warmup=5" \
+        "train.batch=2 train.accumulate=2 train.checkpoint_every=3 train.keep=1 train.warmup=5" \
         "train.sample_every=10 data.count=50 data.height=32 data.width=32 data.workers=2"
     [ "$1" = vae ] || echo "train.validate_every=5 validate.sets=scenes:split=val:size=32" \
         "validate.images=1 predict.resolution=32"

@@ -5,7 +5,7 @@
 set -euo pipefail
 
 packages=(
-    build-essential cmake ninja-build pkg-config git python3
+    build-essential cmake ninja-build pkg-config git python3 python3-venv
     clang-14 clang libclang-rt-14-dev libomp-14-dev clang-format-14
     libdnnl-dev libhdf5-dev libturbojpeg0-dev libpng-dev zlib1g-dev libyaml-dev libjansson-dev
     libunistring-dev libmatio-dev libcriterion-dev
