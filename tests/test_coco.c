@@ -323,3 +323,39 @@ Test(coco, missing_files_and_unknown_options_are_refused) {
     expect_error("line 1, column 1: expected '{', an object");
     folder_remove(root.text);
 }
+
+// Whatever happens to a byte of the annotations: an error or a set, no crash.
+Test(coco, damaged_annotation_files_are_survived) {
+    const Path root =
+        make_set(ANNOTATION(1, 1, 1, 0, "{\"size\": [6, 8], \"counts\": \"633Q1\"}") "," ANNOTATION(
+                     2, 3, 2.5, 0, RECTANGLE(0, 0, 2, 2)),
+                 one_image);
+    const Path path = in_folder(root.text, "annotations/instances_tiny.json");
+    size_t size;
+    char *good = file_read(path.text, 1 << 20, &size);
+    cr_assert_not_null(good);
+    const char others[] = "\"\\[]{},:0-e \0\xff";
+    int opened = 0, refused = 0;
+    for (size_t i = 0; i < 2 * size; i++) {
+        char *bad = malloc(size);
+        cr_assert_not_null(bad);
+        memcpy(bad, good, size);
+        if (i < size) bad[i] = others[i * 7 % (sizeof others - 1)];
+        write_bytes(path.text, bad, i < size ? size : i - size);
+        free(bad);
+        Dataset *set = open_set(&root, NULL);
+        Sample sample = {0};
+        if (set && dataset_count(set) > 0) {
+            if (dataset_read(set, 0, &sample) != 0) error_take();
+            sample_free(&sample);
+        }
+        *(set ? &opened : &refused) += 1;
+        cr_expect_eq(error_is_set(), set == NULL);
+        error_take();
+        dataset_close(set);
+    }
+    cr_expect_gt(opened, 10);
+    cr_expect_gt(refused, (int)size);
+    free(good);
+    folder_remove(root.text);
+}
