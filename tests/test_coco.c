@@ -144,6 +144,7 @@ Test(coco, the_smaller_object_lies_on_top_and_masks_stay_whole) {
     cr_assert_eq(dataset_read(set, 0, &sample), 0, "%s", error_message());
     cr_expect_str_eq(sample.name, "tiny/a.png");
     cr_assert_eq(sample.instance_count, 3);
+    cr_expect_eq(sample_objects(&sample), 2);
     cr_expect_eq(sample.instances[0].id, 10);
     cr_expect(sample.instances[0].crowd);
     cr_expect_eq(sample.instances[1].id, 20);

@@ -320,7 +320,8 @@ Test(hypersim, the_official_split_file_divides_the_frames) {
     const char rows[] =
         "scene_name,camera_name,frame_id,included_in_public_release,exclude_reason,split_partition_"
         "name\r\nai_001_002,cam_00,2,True,,val\nai_001_002,cam_00,0,True,,train\n"
-        "ai_001_002,cam_00,1,False,CONTENT FLAGGED FOR REMOVAL,\nai_001_002,cam_00,3,True,,train\n"
+        "ai_001_002,cam_00,1,False,CONTENT FLAGGED FOR "
+        "REMOVAL,train\nai_001_002,cam_00,3,True,,train\n"
         "ai_055_010,cam_03,99,True,,train\n";
     write_bytes(in_folder(tree.root.text, "metadata_images_split_scene_v1.csv").text, rows,
                 sizeof rows - 1);

@@ -60,7 +60,7 @@ Test(mixed, nine_to_one_takes_what_the_released_loader_takes) {
 Test(mixed, every_epoch_has_the_exact_shares_and_no_sample_twice) {
     Pairing pair = pairing();
     Loader *loader = open_from(&pair, 2, 0, 3 * EPOCH);
-    int from_first = 0, orders_differ = 0;
+    int from_first = 0, orders_differ = 0, partners_differ = 0, partners[A] = {0};
     bool kinds[3][EPOCH];
     for (int epoch = 0; epoch < 3; epoch++) {
         char names[2 * EPOCH][256];
@@ -78,6 +78,13 @@ Test(mixed, every_epoch_has_the_exact_shares_and_no_sample_twice) {
                 cr_expect_eq(strstr(batch->names[k], "train") != NULL, first);
                 memcpy(names[count++], batch->names[k], sizeof names[0]);
             }
+            if (first) {
+                const int one = atoi(strrchr(batch->names[0], '-') + 1);
+                const int other = atoi(strrchr(batch->names[1], '-') + 1);
+                cr_assert(one >= 0 && one < A);
+                partners_differ += epoch > 0 && partners[one] != other;
+                partners[one] = other;
+            }
             batch_free(batch);
         }
         cr_expect_eq(wires, 3);
@@ -87,6 +94,7 @@ Test(mixed, every_epoch_has_the_exact_shares_and_no_sample_twice) {
     }
     cr_expect_eq(from_first, 18);
     cr_expect_gt(orders_differ, 0);
+    cr_expect_gt(partners_differ, 6);
     loader_close(loader);
     close_both(&pair);
 }
