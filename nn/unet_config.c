@@ -70,8 +70,8 @@ static const struct {
       .levels = 2,
       .channels = {48, 64},
       .heads = {3, 4},
-      .attention = {false, true},
-      .up_attention = {true, false},
+      .attention = {true, true}, // as in sd2: with attention where the prompt comes in
+      .up_attention = {true, true},
       .layers = 1,
       .context_width = 32,
       .groups = 8,

@@ -58,6 +58,54 @@ Test(train, a_resumed_prompt2seg_run_gives_the_same_bits) {
     cr_assert(same_file("whole", "parts", "controlnet/diffusion_pytorch_model.safetensors"));
 }
 
+Test(train, diffusion_learns_the_unet_alone_and_resumes_to_the_same_bits) {
+    const char *const part[] = {"task=diffusion",
+                                "train.batch=5",
+                                "train.steps=6",
+                                "train.schedule_steps=12",
+                                "train.sample_every=6",
+                                "data.split=pretrain",
+                                "train.lr=3e-3",
+                                "train.checkpoint_every=6",
+                                NULL};
+    const char *const whole[] = {"task=diffusion",           "train.batch=5",
+                                 "train.steps=12",           "train.schedule_steps=12",
+                                 "data.split=pretrain",      "train.lr=3e-3",
+                                 "train.checkpoint_every=6", NULL};
+    train("whole", whole, false);
+    train("parts", part, false);
+    cr_assert(same_file("whole", "parts", "vae/diffusion_pytorch_model.safetensors"));
+    train("parts", whole, true);
+    cr_assert(same_file("whole", "parts", "unet/diffusion_pytorch_model.safetensors"));
+    cr_assert_lt(loss_of("whole", 11), loss_of("whole", 0));
+}
+
+Test(train, the_first_steps_of_gen2seg_learn_either_target) {
+    const char *const targets[] = {"train.first_target=white", "train.first_target=place"};
+    for (size_t i = 0; i < 2; i++) {
+        const char *const more[] = {"train.steps=12", "train.first_steps=12",
+                                    "train.checkpoint_every=12", targets[i], NULL};
+        train(targets[i], more, false);
+        cr_assert_lt(loss_of(targets[i], 11), 0.9 * loss_of(targets[i], 0));
+    }
+}
+
+Test(train, prompts_are_learned_against_an_image_and_against_a_latent) {
+    const char *const losses[] = {"prompt.loss=fixed", "prompt.loss=latent"};
+    const char *const balances[] = {"prompt.balance=object", "prompt.balance=root"};
+    for (size_t i = 0; i < 2; i++) {
+        const char *const first[] = {"task=prompt2seg", "train.steps=1", losses[i], balances[i],
+                                     NULL};
+        const char *const more[] = {"task=prompt2seg", "train.steps=3", losses[i], balances[i],
+                                    NULL};
+        train(losses[i], first, false);
+        train(balances[i], more, false);
+        cr_assert(same_file(losses[i], balances[i], "unet/diffusion_pytorch_model.safetensors"));
+        cr_assert_not(
+            same_file(losses[i], balances[i], "controlnet/diffusion_pytorch_model.safetensors"));
+    }
+}
+
 Test(train, the_vae_learns_and_sets_its_scaling_factor) {
     const char *const more[] = {"task=vae",
                                 "train.steps=30",

@@ -9,9 +9,9 @@
 // clang-format off
 #define TRAIN_KEYS(KEY)                                                                                                                      \
     KEY(STRING, run,            "run",                    "runs/train", "", "folder of this run; made if missing, locked while in use")       \
-    KEY(CHOICE, task,           "task",                   "gen2seg", "vae|gen2seg|prompt2seg", "what is trained")                             \
+    KEY(CHOICE, task,           "task",                   "gen2seg", "vae|diffusion|gen2seg|prompt2seg", "what is trained")                             \
     KEY(STRING, model,          "model",                  "", "", "starting weights: a model folder, or sd2 or miniature for random ones")    \
-    KEY(BOOL,   random_unet,    "random_unet",            "false", "", "gen2seg: begin with a random U-Net, whatever the model folder holds") \
+    KEY(BOOL,   random_unet,    "random_unet",            "false", "", "diffusion, gen2seg: begin with a random U-Net, whatever the model folder holds") \
     KEY(INT,    seed,           "seed",                   "0", "[0, 4294967295]", "every random choice follows from it")                      \
     KEY(INT,    threads,        "threads",                "0", "[0, 1024]", "threads for arithmetic; 0 = all processors")                     \
     KEY(CHOICE, device,         "device",                 "cpu", "cpu|cuda", "where tensors live")                                            \
@@ -38,7 +38,8 @@
     KEY(INT,    validate_images, "validate.images",       "16", "[0, 100000000]", "first images of each set that are scored; 0 = all")         \
     KEY(LIST,   validate_options, "validate.options",     "", "", "further settings of p2s eval, each KEY=VALUE: readout.threshold=8, ...")    \
     KEY(CHOICE, normalise,      "train.normalise",        "batch", "batch|image|affine", "decoder output to 0..255: min-max over the batch or each image (method 2.5), or 127.5 (y + 1)") \
-    KEY(INT,    foreground_steps, "train.foreground_steps", "0", "[0, 100000000]", "first steps on a white-objects-on-black target")          \
+    KEY(INT,    first_steps,    "train.first_steps",      "0", "[0, 100000000]", "gen2seg: first steps on a fixed target, in the latent")               \
+    KEY(CHOICE, first_target,   "train.first_target",     "white", "white|place", "that target: objects white on black, or in a colour of their centroid and area") \
     KEY(CHOICE, loss_form,      "loss.form",              "code", "code|paper", "gen2seg's loss as released or as printed (method 2.3, 2.2)") \
     KEY(DOUBLE, loss_variance,  "loss.variance",          "1", "[0, inf)", "weight of the intra-instance term")                               \
     KEY(DOUBLE, loss_separation, "loss.separation",       "300", "[0, inf)", "weight of the inter-instance term")                             \
@@ -46,11 +47,13 @@
     KEY(DOUBLE, loss_factor,    "loss.factor",            "10", "[0, inf)", "the code form's further factor on separation")                   \
     KEY(DOUBLE, loss_scale,     "loss.scale",             "1", "(0, 1000]", "the normalised image is multiplied by this before the loss")     \
     KEY(INT,    loss_cap,       "loss.cap",               "0", "[0, 1000000]", "largest number of counted ids of an image, 0 = no cap; the released code has 1251") \
-    KEY(CHOICE, prompt_loss,    "prompt.loss",            "prompted", "prompted|fixed", "method 5.4, or Huber to white on the object and black elsewhere") \
+    KEY(CHOICE, prompt_loss,    "prompt.loss",            "prompted", "prompted|fixed|latent", "method 5.4, or squared error to white on the object and black elsewhere, of the image or of its latent") \
+    KEY(CHOICE, prompt_balance, "prompt.balance",         "halves", "halves|object|root|pixels", "fixed, latent: object and rest weigh alike, or all pixels of an image do: 1 over the object's area, over its square root, or 1") \
     KEY(DOUBLE, prompt_sigma,   "prompt.sigma",           "0.01", "(0, 1]", "deviation of the Gaussian prompt over the image side")           \
     KEY(INT,    prompt_points,  "prompt.points",          "1", "[1, 64]", "most points of a prompt; each prompt draws 1..this many")          \
     KEY(DOUBLE, prompt_min_area, "prompt.min_area",       "16", "[1, inf)", "smallest instance in pixels that is prompted")                   \
     KEY(DOUBLE, prompt_empty,   "prompt.empty",           "0", "[0, 1]", "share of prompts on background, whose target is all black")         \
+    KEY(DOUBLE, prompt_copied_rate, "prompt.copied_rate", "1", "[0, 1]", "share of train.lr for what the branch copied from the U-Net, so that it keeps what it sees") \
     KEY(BOOL,   prompt_unet,    "prompt.train_unet",      "false", "", "train the U-Net along with the branch (an upper bound, not Prompt2Seg)") \
     KEY(DOUBLE, vae_kl,         "vae.kl",                 "1e-6", "[0, inf)", "weight of the KL term, summed over the latent")                \
     KEY(DOUBLE, vae_box,        "vae.box",                "3", "[0, inf)", "weight of the loss on 8x8 box means, which carries colour")       \
@@ -75,11 +78,13 @@
     KEY(INT,    ahead,          "data.ahead",             "8", "[1, 1024]", "batches made in advance")
 // clang-format on
 
-enum { TASK_VAE, TASK_GEN2SEG, TASK_PROMPT2SEG };
+enum { TASK_VAE, TASK_DIFFUSION, TASK_GEN2SEG, TASK_PROMPT2SEG };
 enum { SCHEDULE_CONSTANT, SCHEDULE_EXPONENTIAL, SCHEDULE_COSINE };
 enum { NORMALISE_BATCH, NORMALISE_IMAGE, NORMALISE_AFFINE };
 enum { LOSS_CODE, LOSS_PAPER };
-enum { PROMPT_LOSS_PROMPTED, PROMPT_LOSS_FIXED };
+enum { PROMPT_LOSS_PROMPTED, PROMPT_LOSS_FIXED, PROMPT_LOSS_LATENT };
+enum { FIRST_WHITE, FIRST_PLACE };
+enum { BALANCE_HALVES, BALANCE_OBJECT, BALANCE_ROOT, BALANCE_PIXELS };
 
 typedef struct {
     TRAIN_KEYS(CONFIG_FIELD)

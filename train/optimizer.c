@@ -69,6 +69,22 @@ static int name_not_finite(const Optimizer *optimizer) {
     return error_int("the gradient norm is not finite");
 }
 
+// The part of the branch that is copied from the U-Net may learn more slowly.
+static double rate_of(const char *name, const TrainConfig *config) {
+    bool branch = strncmp(name, "controlnet.", 11) == 0;
+    bool fresh = strncmp(name, "controlnet.controlnet_", 22) == 0;
+    return branch && !fresh ? config->prompt_copied_rate : 1;
+}
+
+// One update of the parameters first..end-1.
+static int update_range(Optimizer *optimizer, int64_t first, int64_t end, AdamwArgs args) {
+    args.count = end - first;
+    args.params = optimizer->params + first;
+    args.m = optimizer->m + first;
+    args.v = optimizer->v + first;
+    return backend_current()->adamw(&args);
+}
+
 int optimizer_update(Optimizer *optimizer, const TrainConfig *config, double lr, double *norm) {
     for (int64_t i = 0; i < optimizer->count; i++) {
         if (!optimizer->params[i]->has_grad)
@@ -82,17 +98,20 @@ int optimizer_update(Optimizer *optimizer, const TrainConfig *config, double lr,
     if (!isfinite(*norm)) return name_not_finite(optimizer);
     double factor = config->clip > 0 ? config->clip / (*norm + 1e-6) : 1;
     optimizer->step++;
-    return backend_current()->adamw(&(AdamwArgs){.count = optimizer->count,
-                                                 .params = optimizer->params,
-                                                 .m = optimizer->m,
-                                                 .v = optimizer->v,
-                                                 .lr = lr,
-                                                 .beta1 = config->beta1,
-                                                 .beta2 = config->beta2,
-                                                 .eps = config->eps,
-                                                 .weight_decay = config->weight_decay,
-                                                 .grad_scale = factor < 1 ? factor : 1,
-                                                 .step = optimizer->step});
+    AdamwArgs args = {.beta1 = config->beta1,
+                      .beta2 = config->beta2,
+                      .eps = config->eps,
+                      .weight_decay = config->weight_decay,
+                      .grad_scale = factor < 1 ? factor : 1,
+                      .step = optimizer->step};
+    for (int64_t first = 0, end; first < optimizer->count; first = end) {
+        double rate = rate_of(optimizer->names[first], config);
+        for (end = first + 1; end < optimizer->count; end++)
+            if (rate_of(optimizer->names[end], config) != rate) break;
+        args.lr = rate * lr;
+        if (update_range(optimizer, first, end, args) != 0) return -1;
+    }
+    return 0;
 }
 
 int optimizer_check_gradients(const Optimizer *optimizer,

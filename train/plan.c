@@ -61,7 +61,7 @@ int train_plan(const TrainConfig *config, const char *from, TrainPlan *plan) {
     backend_use(plan_backend());
     ModelOptions options = task_model_options(config);
     Model *model = model_init(from, &options);
-    TaskContext context = {.config = config, .model = model, .step = config->foreground_steps};
+    TaskContext context = {.config = config, .model = model, .step = config->first_steps};
     const Task *task = task_find(config);
     int result = model ? 0 : -1;
     if (result == 0 && task->prepare) result = task->prepare(&context, false);

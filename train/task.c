@@ -6,10 +6,12 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 const Task *task_find(const TrainConfig *config) {
-    static const Task *const tasks[] = {&task_vae, &task_gen2seg, &task_prompt2seg};
+    static const Task *const tasks[] = {&task_vae, &task_diffusion, &task_gen2seg,
+                                        &task_prompt2seg};
     return tasks[config->task];
 }
 
@@ -31,8 +33,9 @@ ModelOptions task_model_options(const TrainConfig *config) {
     bool branch = config->task == TASK_PROMPT2SEG;
     return (ModelOptions){.dtype = F32,
                           .seed = (uint64_t)config->seed,
-                          .train_unet =
-                              config->task == TASK_GEN2SEG || (branch && config->prompt_unet),
+                          .train_unet = config->task == TASK_DIFFUSION ||
+                                        config->task == TASK_GEN2SEG ||
+                                        (branch && config->prompt_unet),
                           .train_vae = config->task == TASK_VAE,
                           .train_branch = branch,
                           .without_branch = !branch};
@@ -81,11 +84,14 @@ Tensor *task_decode(const TaskContext *context, Tensor *v) {
     }
 }
 
-// Pixel weights with mean 1 over each image: half for the object, half for the rest.
-static void balance(const int8_t *object, int64_t pixels, float *weight, float *target) {
+// Pixel weights and target; see task.h. An image of one kind only has weights of mean 1.
+static void weigh(const int8_t *object, int64_t pixels, int balance, float *weight, float *target) {
     int64_t inside = 0, outside = 0;
     for (int64_t i = 0; i < pixels; i++) inside += object[i] > 0, outside += object[i] == 0;
     double half = inside > 0 && outside > 0 ? 0.5 : 1, all = (double)pixels;
+    if (balance != BALANCE_HALVES && inside > 0) outside = inside;
+    if (balance == BALANCE_PIXELS && inside > 0) half = (double)inside / all;
+    if (balance == BALANCE_ROOT) half *= sqrt((double)inside / all);
     for (int64_t i = 0; i < pixels; i++) {
         double share = object[i] > 0 ? (double)inside : (double)outside;
         weight[i] = object[i] < 0 ? 0 : (float)(half * all / share);
@@ -93,19 +99,50 @@ static void balance(const int8_t *object, int64_t pixels, float *weight, float *
     }
 }
 
-Tensor *task_foreground_loss(const TaskContext *context, Tensor *image, const int8_t *object) {
-    if (!image) return NULL;
+float *task_target(const Batch *batch, const int8_t *object, int balance) {
+    int64_t pixels = (int64_t)batch->height * batch->width, n = batch->count;
+    float *target = array_new((size_t)(n * pixels) * 4, sizeof *target);
+    for (int64_t b = 0; target && b < n; b++)
+        weigh(object + b * pixels, pixels, balance, target + (3 * n + b) * pixels,
+              target + 3 * b * pixels);
+    return target;
+}
+
+Tensor *task_image_loss(Tensor *image, const float *target) {
+    if (!image || !target) return NULL;
     int64_t n = image->shape[0], h = image->shape[1], w = image->shape[2];
-    Tensor *target = tape_result(F32, DIMS(n, h, w, 3)),
+    Tensor *colors = tape_result(F32, DIMS(n, h, w, 3)),
            *weight = tape_result(F32, DIMS(n, h, w, 1));
-    float *host = array_new((size_t)(n * h * w) * 4, sizeof *host);
-    if (!target || !weight || !host) return NULL;
-    float *weights = host + 3 * n * h * w;
-    for (int64_t b = 0; b < n; b++)
-        balance(object + b * h * w, h * w, weights + b * h * w, host + 3 * b * h * w);
-    int written = tensor_write(target, host) == 0 ? tensor_write(weight, weights) : -1;
-    free(host);
-    if (written != 0) return NULL;
-    double scale = context->config->loss_scale;
-    return op_huber_loss(op_affine(image, scale, 0), op_affine(target, 255 * scale, 0), weight);
+    if (!colors || !weight || tensor_write(colors, target) != 0) return NULL;
+    if (tensor_write(weight, target + 3 * n * h * w) != 0) return NULL;
+    return op_mse_loss(op_affine(image, 1 / 255.0, 0), colors, weight);
+}
+
+// Mean of the weights over each latent cell [N,h,w,1].
+static Tensor *cell_weights(const Tensor *latent, const float *weights, const Batch *batch) {
+    int64_t n = latent->shape[0], h = latent->shape[1], w = latent->shape[2];
+    Tensor *weight = tape_result(F32, DIMS(n * h, batch->height / h, w, batch->width / w));
+    if (!weight || tensor_write(weight, weights) != 0) return NULL;
+    return op_reshape(op_mean(weight, 1u << 1 | 1u << 3), DIMS(n, h, w, 1));
+}
+
+Tensor *task_latent_loss(const TaskContext *context, const Batch *batch, Tensor *v,
+                         const float *target) {
+    if (!v || !target) return NULL;
+    int64_t n = batch->count, h = batch->height, w = batch->width;
+    Tensor *image = tape_result(F32, DIMS(n, h, w, 3));
+    if (!image || tensor_write(image, target) != 0) return NULL;
+    Tensor *latent = vae_encode_mean(context->model->vae, op_affine(image, 2, -1));
+    if (!latent) return NULL;
+    Tensor *weight = cell_weights(latent, target + 3 * n * h * w, batch);
+    return op_mse_loss(model_clean_training(context->model, v), latent, weight);
+}
+
+Tensor *task_show(const TaskContext *context, Tensor *v) {
+    int64_t every = context->config->sample_every, step = context->step + 1;
+    if (every == 0 || (step % every != 0 && step != 1)) return NONE;
+    bool recording = tape_record(false);
+    Tensor *image = tape_keep(task_decode(context, v));
+    tape_record(recording);
+    return image;
 }

@@ -43,7 +43,7 @@ typedef struct {
     int (*finish)(TaskContext *context, Loader *loader);
 } Task;
 
-extern const Task task_vae, task_gen2seg, task_prompt2seg;
+extern const Task task_vae, task_diffusion, task_gen2seg, task_prompt2seg;
 
 // The task of a config, and how its model is opened: what is trained, everything else is frozen.
 const Task *task_find(const TrainConfig *config);
@@ -66,8 +66,24 @@ void device_batch_done(DeviceBatch *device);
 // [N,H,W,3] in about 0..255 (method 2.1, steps 4 to 6; the zero-latent form of x0).
 Tensor *task_decode(const TaskContext *context, Tensor *v);
 
-// Huber to 255 * scale on `object` pixels and 0 elsewhere, both halves of the image weighted alike
-// (pixels with object < 0 are left out). image [N,H,W,3]; object: host map [N,H,W].
-Tensor *task_foreground_loss(const TaskContext *context, Tensor *image, const int8_t *object);
+// A target image [N,H,W,3], 1 on `object` pixels and 0 elsewhere, and behind it pixel weights
+// [N,H,W,1], 0 where object < 0; both on the host, for the caller to free. object: map [N,H,W].
+// BALANCE_HALVES: object and rest weigh alike, which calls a pixel object as soon as it is likelier
+// than its share. BALANCE_OBJECT: every pixel weighs half the inverse of the object's area, so that
+// the loss is near 1 - IoU; BALANCE_ROOT: of the area's root, where small objects count less;
+// BALANCE_PIXELS: every weight is 1.
+float *task_target(const Batch *batch, const int8_t *object, int balance);
+
+// Weighted mean squared error (white = 1) between an image [N,H,W,3] in 0..255 and a target of
+// task_target. Squares, because the absolute error of a small object has its least at all black.
+Tensor *task_image_loss(Tensor *image, const float *target);
+
+// The same between the clean latent of v and the latent of the target: the decoder, most of a
+// step, is not needed.
+Tensor *task_latent_loss(const TaskContext *context, const Batch *batch, Tensor *v,
+                         const float *target);
+
+// What a loss without the decoder shows: the decoded image, kept, at sample steps; else NONE.
+Tensor *task_show(const TaskContext *context, Tensor *v);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static ColoringOptions coloring_options(const TrainConfig *config) {
@@ -20,18 +21,54 @@ static ColoringOptions coloring_options(const TrainConfig *config) {
     return options;
 }
 
-// First steps on easier ground: objects white, everything else black.
-static Tensor *foreground(const TaskContext *context, const DeviceBatch *batch, Tensor *image) {
-    size_t pixels =
-        (size_t)batch->host->count * (size_t)batch->host->height * (size_t)batch->host->width;
-    int8_t *object = array_new(pixels, 1);
-    if (!object) return NULL;
-    for (size_t i = 0; i < pixels; i++) {
-        int32_t label = batch->host->labels[i];
-        object[i] = (int8_t)(label > 0 ? 1 : label);
+// The centroid (0..1) and area of every instance of an image, by id: {x, y, area}.
+static double (*measure(const Batch *batch, int64_t b))[3] {
+    int64_t h = batch->height, w = batch->width;
+    double(*sums)[3] = array_new((size_t)batch->instances[b] + 1, sizeof *sums);
+    for (int64_t i = 0; sums && i < h * w; i++) {
+        int32_t label = batch->labels[b * h * w + i];
+        if (label <= 0) continue;
+        sums[label][0] += (double)(i % w) / (double)w;
+        sums[label][1] += (double)(i / w) / (double)h;
+        sums[label][2] += 1;
     }
-    Tensor *loss = task_foreground_loss(context, image, object);
+    for (int32_t id = 1; sums && id <= batch->instances[b]; id++)
+        for (int c = 0; c < 2 && sums[id][2] > 0; c++) sums[id][c] /= sums[id][2];
+    return sums;
+}
+
+// Colours instances by where they are and how large: red and green by the centroid, blue by area.
+static int color_by_place(const Batch *batch, float *target) {
+    const double darkest = 0.2;
+    int64_t pixels = (int64_t)batch->height * batch->width;
+    for (int64_t b = 0; b < batch->count; b++) {
+        double(*sums)[3] = measure(batch, b);
+        if (!sums) return -1;
+        for (int64_t i = b * pixels; i < (b + 1) * pixels; i++) {
+            if (batch->labels[i] <= 0) continue;
+            const double *object = sums[batch->labels[i]];
+            double values[] = {object[0], object[1], fmin(1, 2 * sqrt(object[2] / (double)pixels))};
+            for (int c = 0; c < 3; c++)
+                target[3 * i + c] = (float)(darkest + (1 - darkest) * values[c]);
+        }
+        free(sums);
+    }
+    return 0;
+}
+
+// First steps on easier ground: a fixed target, in the latent.
+static Tensor *first_loss(const TaskContext *context, const Batch *batch, Tensor *v) {
+    size_t pixels = (size_t)batch->count * (size_t)batch->height * (size_t)batch->width;
+    int8_t *object = array_new(pixels, 1);
+    for (size_t i = 0; object && i < pixels; i++)
+        object[i] = (int8_t)(batch->labels[i] > 0 ? 1 : batch->labels[i]);
+    float *target = object ? task_target(batch, object, BALANCE_HALVES) : NULL;
+    bool places = context->config->first_target == FIRST_PLACE;
+    Tensor *loss = NULL;
+    if (target && (!places || color_by_place(batch, target) == 0))
+        loss = task_latent_loss(context, batch, v, target);
     free(object);
+    free(target);
     return loss;
 }
 
@@ -42,8 +79,11 @@ static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **sho
     *prompt = NONE;
     Tensor *z = vae_encode_mean(model->vae, batch->image);
     Tensor *v = unet_forward(model->unet, z, MODEL_TIMESTEP, model->train_context, NULL);
+    if (context->step < config->first_steps) {
+        *shown = task_show(context, v);
+        return first_loss(context, batch->host, v);
+    }
     Tensor *image = *shown = tape_keep(task_decode(context, v));
-    if (context->step < config->foreground_steps) return foreground(context, batch, image);
     return op_coloring_loss(op_affine(image, config->loss_scale, 0), batch->labels,
                             batch->no_background, NONE, coloring_options(config));
 }

@@ -117,6 +117,23 @@ static int make_prompts(Prompts *prompts, const TrainConfig *config, const Batch
     return 0;
 }
 
+// Against white on the prompted objects and black elsewhere.
+static Tensor *target_loss(const TaskContext *context, const Batch *batch, Tensor *v,
+                           const int8_t *object, Tensor **shown) {
+    const TrainConfig *config = context->config;
+    float *target = task_target(batch, object, (int)config->prompt_balance);
+    Tensor *loss = NULL;
+    if (config->prompt_loss == PROMPT_LOSS_LATENT) {
+        *shown = task_show(context, v);
+        loss = task_latent_loss(context, batch, v, target);
+    } else {
+        Tensor *image = *shown = tape_keep(task_decode(context, v));
+        loss = task_image_loss(image, target);
+    }
+    free(target);
+    return loss;
+}
+
 // Image and prompts to the loss.
 static Tensor *prompted_loss(TaskContext *context, const DeviceBatch *batch, Prompts *prompts,
                              Tensor **shown, Tensor **prompt) {
@@ -134,9 +151,9 @@ static Tensor *prompted_loss(TaskContext *context, const DeviceBatch *batch, Pro
                            &residuals) != 0)
         return NULL;
     Tensor *v = unet_forward(model->unet, z, MODEL_TIMESTEP, model->train_context, &residuals);
+    if (config->prompt_loss != PROMPT_LOSS_PROMPTED)
+        return target_loss(context, batch->host, v, prompts->object, shown);
     Tensor *image = *shown = tape_keep(task_decode(context, v));
-    if (config->prompt_loss == PROMPT_LOSS_FIXED)
-        return task_foreground_loss(context, image, prompts->object);
     ColoringOptions options = coloring_options_default(COLORING_PROMPTED);
     options.variance = config->loss_variance;
     options.separation = config->loss_separation;

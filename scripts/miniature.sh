@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The paper in miniature, from nothing: auto-encoder, diffusion pretraining, gen2seg from the
+# pretrained and from a random U-Net, the Prompt2Seg branch on the frozen result, the same with the
+# U-Net trained along (an upper bound), and every system on the same prompts of eight sets.
+#   scripts/miniature.sh [seeds=N] [out=DIR] [p2s=PROGRAM] [threads=N] [key=value ...]
+#     seeds=3              independent repetitions, seeds 0..N-1
+#     out=runs/miniature   one folder per seed, then table.md, results.json and pages/
+#     p2s=...              a built program; without it the release preset is built
+#     threads=0            of each command; 0 = all processors
+#     steps.STAGE=N        instead of the steps of configs/miniature/STAGE.yaml (for a trial)
+# Each stage is a run folder. Killed at any moment, the same command goes on where it stopped:
+# finished stages are skipped. Wall time of each stage stands in DIR/seed-N/times.txt.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seeds=3 out=runs/miniature p2s= threads=0
+declare -A steps=()
+for argument in "$@"; do
+    case $argument in
+    seeds=* | out=* | p2s=* | threads=*) declare "$argument" ;;
+    steps.*=*)
+        name=${argument#steps.}
+        steps[${name%%=*}]=${name#*=}
+        ;;
+    *)
+        echo "miniature.sh: unexpected \"$argument\"; expected seeds=N, out=DIR, p2s=PROGRAM," \
+            "threads=N or steps.STAGE=N" >&2
+        exit 2
+        ;;
+    esac
+done
+if [ -z "$p2s" ]; then
+    scripts/setup.sh
+    cmake --preset release -DP2S_TESTS=OFF >/dev/null
+    cmake --build --preset release
+    p2s=build/release/p2s
+fi
+
+# stage FOLDER CONFIG [key=value ...]: trains, goes on, or skips.
+stage() {
+    local run=$1 config=$2 began=$SECONDS
+    shift 2
+    [ -e "$run/done" ] && return
+    if [ -e "$run/checkpoints/latest" ]; then
+        "$p2s" train --resume "$run" "threads=$threads"
+    else
+        local count=${steps[$config]:-}
+        "$p2s" train "configs/miniature/$config.yaml" "run=$run" "seed=$seed" "threads=$threads" \
+            ${count:+"train.steps=$count"} "$@"
+    fi
+    echo "$(basename "$run") $((SECONDS - began))" >>"$(dirname "$run")/times.txt"
+    touch "$run/done"
+}
+
+# score FOLDER MODEL [key=value ...]
+score() {
+    local folder=$1 model=$2 began=$SECONDS
+    shift 2
+    [ -e "$folder/done" ] && return
+    rm -rf "$folder"
+    "$p2s" eval configs/eval/miniature.yaml "model=$model" "out=$folder" "seed=$seed" \
+        "threads=$threads" "$@" >/dev/null
+    echo "$(basename "$folder") $((SECONDS - began))" >>"$(dirname "$folder")/times.txt"
+    touch "$folder/done"
+}
+
+for ((seed = 0; seed < seeds; seed++)); do
+    here=$out/seed-$seed
+    last=checkpoints/latest
+    mkdir -p "$here"
+    stage "$here/vae" vae model=miniature
+    stage "$here/diffusion" diffusion "model=$here/vae/$last"
+    stage "$here/gen2seg" gen2seg "model=$here/diffusion/$last" random_unet=false
+    stage "$here/gen2seg-random" gen2seg "model=$here/vae/$last" random_unet=true
+    stage "$here/prompt2seg" prompt2seg "model=$here/gen2seg/$last"
+    stage "$here/prompt2seg-unet" prompt2seg "model=$here/gen2seg/$last" prompt.train_unet=true
+    for prompts in center random; do
+        score "$here/eval-$prompts" "$here/prompt2seg/$last" "prompt.kind=$prompts"
+        score "$here/eval-random-start-$prompts" "$here/gen2seg-random/$last" \
+            "prompt.kind=$prompts" systems=gen2seg,gen2seg+cc
+        score "$here/eval-unet-$prompts" "$here/prompt2seg-unet/$last" \
+            "prompt.kind=$prompts" systems=prompt2seg,prompt2seg+map,prompt2seg+map+cc
+    done
+done
+python3 scripts/miniature_report.py "$out"
+echo
+cat "$out/table.md"
