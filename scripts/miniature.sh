@@ -3,29 +3,30 @@
 # The paper in miniature, from nothing: auto-encoder, diffusion pretraining, gen2seg from the
 # pretrained and from a random U-Net, the Prompt2Seg branch on the frozen result, the same with the
 # U-Net trained along (an upper bound), and every system on the same prompts of eight sets.
-#   scripts/miniature.sh [seeds=N] [out=DIR] [p2s=PROGRAM] [threads=N] [key=value ...]
+#   scripts/miniature.sh [seeds=N] [out=DIR] [p2s=PROGRAM] [threads=N] [images=N] [steps.STAGE=N]
 #     seeds=3              independent repetitions, seeds 0..N-1
-#     out=runs/miniature   one folder per seed, then table.md, results.json and pages/
+#     out=runs/miniature   one folder per seed (pictures: seed-N/eval/pages), table.md, results.json
 #     p2s=...              a built program; without it the release preset is built
 #     threads=0            of each command; 0 = all processors
-#     steps.STAGE=N        instead of the steps of configs/miniature/STAGE.yaml (for a trial)
+#     images=40            scored of each set
+#     steps.STAGE=N        instead of those of configs/miniature/STAGE.yaml (for a trial)
 # Each stage is a run folder. Killed at any moment, the same command goes on where it stopped:
 # finished stages are skipped. Wall time of each stage stands in DIR/seed-N/times.txt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-seeds=3 out=runs/miniature p2s= threads=0
+seeds=3 out=runs/miniature p2s= threads=0 images=40
 declare -A steps=()
 for argument in "$@"; do
     case $argument in
-    seeds=* | out=* | p2s=* | threads=*) declare "$argument" ;;
+    seeds=* | out=* | p2s=* | threads=* | images=*) declare "$argument" ;;
     steps.*=*)
         name=${argument#steps.}
         steps[${name%%=*}]=${name#*=}
         ;;
     *)
         echo "miniature.sh: unexpected \"$argument\"; expected seeds=N, out=DIR, p2s=PROGRAM," \
-            "threads=N or steps.STAGE=N" >&2
+            "threads=N, images=N or steps.STAGE=N" >&2
         exit 2
         ;;
     esac
@@ -60,7 +61,7 @@ score() {
     [ -e "$folder/done" ] && return
     rm -rf "$folder"
     "$p2s" eval configs/eval/miniature.yaml "model=$model" "out=$folder" "seed=$seed" \
-        "threads=$threads" "$@" >/dev/null
+        "threads=$threads" prompt.kind=both "limit.images=$images" "$@" >/dev/null
     echo "$(basename "$folder") $((SECONDS - began))" >>"$(dirname "$folder")/times.txt"
     touch "$folder/done"
 }
@@ -75,13 +76,10 @@ for ((seed = 0; seed < seeds; seed++)); do
     stage "$here/gen2seg-random" gen2seg "model=$here/vae/$last" random_unet=true
     stage "$here/prompt2seg" prompt2seg "model=$here/gen2seg/$last"
     stage "$here/prompt2seg-unet" prompt2seg "model=$here/gen2seg/$last" prompt.train_unet=true
-    for prompts in center random; do
-        score "$here/eval-$prompts" "$here/prompt2seg/$last" "prompt.kind=$prompts"
-        score "$here/eval-random-start-$prompts" "$here/gen2seg-random/$last" \
-            "prompt.kind=$prompts" systems=gen2seg,gen2seg+cc
-        score "$here/eval-unet-$prompts" "$here/prompt2seg-unet/$last" \
-            "prompt.kind=$prompts" systems=prompt2seg,prompt2seg+map,prompt2seg+map+cc
-    done
+    score "$here/eval" "$here/prompt2seg/$last"
+    score "$here/eval-random-start" "$here/gen2seg-random/$last" systems=gen2seg,gen2seg+cc
+    score "$here/eval-unet" "$here/prompt2seg-unet/$last" \
+        systems=prompt2seg,prompt2seg+map,prompt2seg+map+cc
 done
 python3 scripts/miniature_report.py "$out"
 echo

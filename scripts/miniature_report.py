@@ -18,21 +18,22 @@ import sys
 
 ROUNDS = 1000
 # folder of a seed, prefix of its rows in the table
-SOURCES = [("eval-{}", ""), ("eval-random-start-{}", "random start: "), ("eval-unet-{}", "U-Net along: ")]
+SOURCES = [("eval", ""), ("eval-random-start", "random start: "), ("eval-unet", "U-Net along: ")]
 BRANCH = ["prompt2seg", "prompt2seg+map", "prompt2seg+map+cc"]
 
 
-def load(folder, prompts):
-    """{set: {system: {seed: {image: [sum of IoU, instances]}}}}"""
+def load(folder, mark):
+    """{set: {system: {seed: {image: [sum of IoU, instances]}}}} of the rows whose names end in mark."""
     scores = {}
     for seed, path in enumerate(sorted(glob.glob(os.path.join(folder, "seed-*")))):
         for source, prefix in SOURCES:
-            name = os.path.join(path, source.format(prompts), "instances.jsonl")
+            name = os.path.join(path, source, "instances.jsonl")
             for line in open(name):
                 row = json.loads(line)
-                if row["system"].endswith(" fixed"):
+                system, at, kind = row["system"].partition("@")
+                if at + kind != mark or system.endswith(" fixed"):
                     continue
-                images = (scores.setdefault(row["set"], {}).setdefault(prefix + row["system"], {})
+                images = (scores.setdefault(row["set"], {}).setdefault(prefix + system, {})
                           .setdefault(seed, {}))
                 entry = images.setdefault(row["image"], [0.0, 0])
                 entry[0] += row["iou"]
@@ -117,8 +118,9 @@ def report(folder):
     times = {}
     for path in sorted(glob.glob(os.path.join(folder, "seed-*", "times.txt"))):
         times[os.path.basename(os.path.dirname(path))] = dict(line.split() for line in open(path))
-    for prompts, title in (("center", "the interior-most point"), ("random", "a random inner point")):
-        scored = {name: score_set(systems) for name, systems in load(folder, prompts).items()}
+    for prompts, mark, title in (("center", "", "the interior-most point"),
+                                 ("random", "@random", "a random inner point")):
+        scored = {name: score_set(systems) for name, systems in load(folder, mark).items()}
         branch = max(BRANCH, key=lambda name: scored["val"][name][0])
         along = max(("U-Net along: " + n for n in BRANCH), key=lambda name: scored["val"][name][0])
         claims = {
