@@ -8,7 +8,7 @@ int library_convolve(const Convolution *problem, void *x, void *weight, void *y,
     return LIBRARY_DECLINES;
 }
 
-int library_attention(const Attention *problem, float scale, const AttentionMemory *memory) {
+int library_attention(const AttentionProblem *problem, float scale, const AttentionMemory *memory) {
     (void)problem, (void)scale, (void)memory;
     return LIBRARY_DECLINES;
 }
