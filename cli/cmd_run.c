@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/device.h"
 #include "cli/run_private.h"
+#include "cpu/conv_way.h"
 #include "cpu/cpu.h"
 
 #include <stdio.h>
@@ -22,7 +23,9 @@ static const char help[] =
     "grad.param.NAME for every parameter.\n\n"
     "  --list       every component with its inputs, outputs and keys; or one of them\n"
     "  --model DIR  a model folder, for components that want one\n"
-    "  --kernels fast|reference    the CPU kernels to use (default fast)\n"
+    "  --kernels K  fast (the default), reference (the definitions), or fast ones with one kind "
+    "of\n"
+    "               convolution wherever it can: winograd, direct\n"
     "  --threads N  1 to 1024; default all processors\n\n"
     "  p2s run normalise in.safetensors out.safetensors form=training\n"
     "  p2s run unet in.safetensors out.safetensors --model runs/start timestep=999\n";
@@ -140,16 +143,18 @@ static int run(const RunArguments *arguments) {
         return error_int("%s takes no --model", component->name);
     if (device_use("cpu", arguments->threads) != 0) return -1;
     if (strcmp(arguments->kernels, "reference") == 0) backend_use(cpu_reference_backend());
+    if (strcmp(arguments->kernels, "winograd") == 0) conv_way_force(WAY_WINOGRAD);
+    if (strcmp(arguments->kernels, "direct") == 0) conv_way_force(WAY_PATCHES);
     return run_component(arguments, component);
 }
 
 int cmd_run(int argc, char **argv) {
     RunArguments arguments = {.kernels = "fast"};
     int code = EXIT_OK;
-    const Argument table[] = {ARG_FLAG("--list", arguments.list),
-                              ARG_TEXT("--model", arguments.model),
-                              ARG_CHOICE("--kernels", arguments.kernels, "fast|reference"),
-                              ARG_RANGE("--threads", INTEGER, arguments.threads, 1, 1024)};
+    const Argument table[] = {
+        ARG_FLAG("--list", arguments.list), ARG_TEXT("--model", arguments.model),
+        ARG_CHOICE("--kernels", arguments.kernels, "fast|winograd|direct|reference"),
+        ARG_RANGE("--threads", INTEGER, arguments.threads, 1, 1024)};
     const Arguments known = {.help = help,
                              .options = table,
                              .option_count = ARGUMENTS_COUNT(table),

@@ -30,7 +30,8 @@ def arguments():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", metavar="COMPONENT", help="those whose name begins so; several with commas")
     parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--kernels", choices=["fast", "reference", "both"], default="both")
+    parser.add_argument("--kernels", choices=["fast", "winograd", "direct", "reference", "both"], default="both",
+                        help="of ours; both: Winograd convolution wherever it can, and none")
     parser.add_argument("--list", action="store_true", help="name the components and end")
     return parser.parse_args()
 
@@ -87,9 +88,8 @@ def main():
     print(f"seed {options.seed}, torch {torch.__version__}\n{HEADER}")
     rows, start = [], time.monotonic()
     for name in names:
-        for kernels in ["fast", "reference"] if options.kernels == "both" else [options.kernels]:
-            if kernels == "reference" and COMPONENTS[name].once and options.kernels == "both":
-                continue
+        pair = ["fast"] if COMPONENTS[name].once else ["winograd", "direct"]
+        for kernels in pair if options.kernels == "both" else [options.kernels]:
             rows.append(attempt(name, options, kernels))
             print(describe(rows[-1]), flush=True)
     if options.json:

@@ -7,11 +7,12 @@ import os
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+from PIL import Image
 from safetensors.numpy import save_file
 
 import losses
 from networks import BRANCH_KEYS, MINIATURE
-from reference import array, gradient, start
+from reference import gradient, start
 from trial import component, rms
 
 SIGNAL_NOISE = 0.99766725  # sqrt(1 - alpha_bar) at 999, float32
@@ -183,3 +184,65 @@ def step_prompt2seg(trial):
     loss, shown = models.prompt2seg(inputs["image"], inputs["labels"], inputs["no_background"], condition, prompted)
     finish_step(trial, models.branch, loss, shown, ours, moments, 199)
     trial.shape(inputs["image"].shape, condition.shape)
+
+
+# ---- a run of 100 steps ---------------------------------------------------------------------------------------------
+
+STEPS, RATE, WARMUP = 100, 1e-5, 10
+
+
+def curve(models, image, labels, nudge=False):
+    """Losses of the reference's own loop; `nudge` moves every weight to the next float."""
+    parameters = list(models.unet.parameters())
+    if nudge:
+        with torch.no_grad():
+            for p in parameters:
+                p.copy_(torch.nextafter(p, torch.tensor(10.0)))
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.01)
+    found = []
+    for step in range(STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * min(step / WARMUP, 1)
+        optimizer.zero_grad()
+        loss, _ = models.gen2seg(image, labels, [0] * len(image))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        found.append(loss.item())
+    return np.array(found)
+
+
+@component("trajectory", once=True)
+def trajectory(trial):
+    """100 steps of `p2s train` on two images, beside torch's loop in float32. The limit is 1e-4 of the loss at every
+    step, or three times what the reference drifts from itself up to there when weights differ in the last bit."""
+    models = Models(trial, dtype=torch.float32)
+    state = {n: p.detach().clone() for n, p in models.unet.named_parameters()}
+    pixels = trial.integers(0, 255, 2, 24, 20, 3).astype(np.uint8)
+    labels = losses.draw_labels(trial, 2, 24, 20, 4)
+    labels[:, 0, :5] = np.arange(5)  # every id occurs, so that they stay as they are
+    data = trial.path("data")
+    for kind, arrays in (("images", pixels), ("labels", labels.astype(np.uint8))):
+        os.makedirs(os.path.join(data, kind))
+        for i, values in enumerate(arrays):
+            Image.fromarray(values).save(os.path.join(data, kind, f"{i}.png"))
+    keys = {"run": trial.path("run"), "task": "gen2seg", "model": models.folder, "data.set": "folder", "data.path": data,
+            "data.height": 24, "data.width": 20, "data.flip": "false", "train.steps": STEPS, "train.batch": 2,
+            "train.lr": RATE, "train.warmup": WARMUP, "train.schedule": "constant", "train.sample_every": 0,
+            "train.checkpoint_every": STEPS}
+    with open(trial.path("config.yaml"), "w") as file:
+        file.writelines(f"{k}: {v}\n" for k, v in keys.items())
+    trial.command("train", trial.path("config.yaml"), "--quiet")
+    with open(trial.path("run/metrics.jsonl")) as file:
+        ours = np.array([json.loads(line)["loss"] for line in file])
+    image = (pixels.astype(np.float32) / 255 * 2 - 1).transpose(0, 3, 1, 2).copy()
+    theirs = curve(models, image, labels)
+    models.unet.load_state_dict(state)
+    drift = np.maximum.accumulate(np.abs(curve(models, image, labels, nudge=True) / theirs - 1))
+    error = np.abs(ours / theirs - 1)
+    trial.true(f"{len(ours)} losses", len(ours) == STEPS)
+    trial.true(f"step {np.argmax(error > np.maximum(1e-4, 3 * drift))} is apart", bool((error <= np.maximum(1e-4, 3 * drift)).all()))
+    trial.within("loss", np.zeros(1), [error.max()], float(max(1e-4, 3 * drift.max())))
+    trial.shapes.append(f"loss {theirs[0]:.4f} to {theirs[-1]:.4f}; theirs from itself {drift.max():.1e}; "
+                        f"first 50 steps: ours {error[:50].max():.1e}, theirs {drift[49]:.1e}")
+    trial.shape(image.shape)
