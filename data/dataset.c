@@ -103,7 +103,8 @@ static int find_index(const Dataset *set, const DatasetOptions *options, const c
                       char **path) {
     const bool required = strcmp(choice, "required") == 0;
     *path = NULL;
-    if (strcmp(choice, "none") == 0) return 0;
+    const bool anywhere = *option_or(options->path, "") != '\0'; // generated sets have no folder
+    if (strcmp(choice, "none") == 0 || (!*choice && !anywhere)) return 0;
     *path = *choice && !required ? string_copy(choice)
                                  : index_path(options->path, options->split, options->subset);
     if (!*path) return -1;
@@ -172,9 +173,9 @@ int dataset_use_index(Dataset *set, const DatasetOptions *options, const char *c
     if (!file) return 0;
     Index *index = index_read(file);
     int status = index ? check_index(set, options, index) : -1;
-    if (status) index_free(index);
+    if (index && status) index_free(index);
     if (status == 0) status = take_index(set, index);
-    if (status) error_context("%s", file);
+    if (index && status) error_context("%s", file);
     if (status == 0 && path)
         *path = file;
     else

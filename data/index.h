@@ -39,11 +39,11 @@ uint32_t sample_checksum(const Sample *sample);
 int index_entry_fill(IndexEntry *entry, const Sample *sample);
 
 // Restricts a set to the samples that its index keeps; from now on reading compares each with its
-// entry. `choice`: NULL or "" takes index_path(...) when it is there, "required" demands it, "none"
-// takes none, anything else is a file. Fails, saying what to do, when the index is missing though
-// demanded, is of another set, or does not agree with the set: number of samples, and, read in
-// full, the first, the middle and the last that are kept. *path (may be NULL) gets the file taken,
-// owned by the caller, or NULL.
+// entry. `choice`: NULL or "" takes index_path(...) when it is there and the options have a path,
+// "required" demands it, "none" takes none, anything else is a file. Fails, saying what to do, when
+// the index is missing though demanded, is of another set, or does not agree with the set: number
+// of samples, and, read in full, the first, the middle and the last that are kept. *path (may be
+// NULL) gets the file taken, owned by the caller, or NULL.
 int dataset_use_index(Dataset *set, const DatasetOptions *options, const char *choice, char **path);
 
 #endif

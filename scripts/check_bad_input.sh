@@ -211,6 +211,16 @@ printf '{"images": [%s], "annotations": [%s {"counts": [9, 9999], "size": [48, 6
 prepare "run lengths longer than the image" "$instances|7" coco coco
 train "unknown data set" "imagenet|hypersim" model=model run=run-data data.set=imagenet
 train "unknown split" "nothing|train" model=model run=run-data data.split=nothing
+train "mistyped key of a mixed set" "scenes:wieght=2|weight" model=model run=run-data \
+    data.sets=scenes:wieght=2
+train "mixed set without a batch" "scenes|weight" model=model run=run-data data.set=scenes \
+    data.split= data.sets=scenes:count=200,scenes:split=val:count=1:weight=100
+train "index that is required" "own/index.json|p2s prepare folder own" model=model run=run-data \
+    data.set=folder data.path=own data.split= data.index=required
+echo '{"type": "folder"' >own/index.json
+train "index that is cut short" "own/index.json" model=model run=run-data data.set=folder \
+    data.path=own data.split=
+rm own/index.json
 
 echo "--- evaluation"
 # evaluate "WHAT" "WORDS" key=value...: besides refusing, it writes no results.

@@ -136,6 +136,19 @@ Test(index, one_that_does_not_fit_the_files_is_called_stale) {
     folder_remove(root.text);
 }
 
+Test(index, a_generated_set_takes_none_from_the_current_folder) {
+    const Path root = make_set();
+    cr_assert_eq(prepare("folder", root.text, NULL, NULL), 1);
+    cr_assert_eq(chdir(root.text), 0);
+    const DatasetOptions options = {.count = 3};
+    Dataset *set = dataset_open("scenes", &options);
+    cr_assert_not_null(set, "%s", error_message());
+    cr_expect_eq(dataset_use_index(set, &options, "", NULL), 0, "%s", error_message());
+    cr_expect_eq(dataset_count(set), 3);
+    dataset_close(set);
+    folder_remove(root.text);
+}
+
 Test(index, one_of_another_set_is_refused) {
     const Path root = make_set();
     cr_assert_eq(prepare("folder", root.text, "--subset", "ignore255"), 1);
