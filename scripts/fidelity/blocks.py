@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every block of the networks alone, at ordinary variances and at ones near the norms' epsilons."""
+import os
+
 import torch
 from diffusers.models import attention_processor, downsampling, embeddings, resnet, upsampling
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
@@ -10,6 +12,9 @@ from reference import compare, start
 from trial import component
 
 WIDE, NARROW, GROUPS, CONTEXT, TIME = 96, 64, 32, 40, 128
+if os.environ.get("P2S_FIDELITY_SMALL"):  # for fixtures
+    WIDE, NARROW, GROUPS, CONTEXT, TIME = 12, 8, 4, 6, 10
+PREVIOUS = 2 * NARROW
 VARIANTS = (("plain", False, 1.0), ("quiet", True, 0.01))
 
 
@@ -96,7 +101,7 @@ def upsample(trial):
 @component("block.time")
 def time_embedding(trial):
     """The sinusoid is float32 on both sides; its exponentials may differ by an ulp, times 999 (method 1.4)."""
-    for width in (48, 320):
+    for width in (16,) if os.environ.get("P2S_FIDELITY_SMALL") else (48, 320):
         sinusoid = embeddings.Timesteps(width, True, 0)
         module = start(trial, embeddings.TimestepEmbedding(width, 4 * width))
         for timestep in (0, 1, 499, 999):
@@ -142,7 +147,7 @@ def middle(trial):
 
 @component("block.up")
 def up(trial):
-    common = dict(in_channels=NARROW, out_channels=WIDE, prev_output_channel=128, temb_channels=TIME, num_layers=3,
+    common = dict(in_channels=NARROW, out_channels=WIDE, prev_output_channel=PREVIOUS, temb_channels=TIME, num_layers=3,
                   resnet_eps=1e-5, resnet_groups=GROUPS)
     for _, quiet, scale in VARIANTS:
         for attention in (True, False):
@@ -156,7 +161,7 @@ def up(trial):
                 else:
                     module = blocks.UpBlock2D(**shape)
                 start(trial, module, quiet)
-                inputs = {"x": trial.normal(2, 128, 8, 10, scale=scale), "time": time_input(trial)}
+                inputs = {"x": trial.normal(2, PREVIOUS, 8, 10, scale=scale), "time": time_input(trial)}
                 if attention:
                     inputs["context"] = trial.normal(2, 5, CONTEXT)
                 first = 1 if target else 0  # below the skips that are used stands one that only tells a size

@@ -15,6 +15,9 @@ import torch
 
 from trial import COMPONENTS, Failure, Trial
 
+if "--record" in sys.argv:
+    os.environ["P2S_FIDELITY_SMALL"] = "1"
+
 # Every other file of the folder registers its components.
 for source in sorted(Path(__file__).parent.glob("*.py")):
     if source.stem not in ("suite", "trial"):
@@ -32,6 +35,7 @@ def arguments():
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--kernels", choices=["fast", "winograd", "direct", "reference", "both"], default="both",
                         help="of ours; both: Winograd convolution wherever it can, and none")
+    parser.add_argument("--record", metavar="DIR", help="keep small blocks as fixtures (tests/fixtures/run)")
     parser.add_argument("--list", action="store_true", help="name the components and end")
     return parser.parse_args()
 
@@ -56,7 +60,7 @@ def attempt(name, options, kernels):
     """One row of the table."""
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="p2s-fidelity-") as folder:
-        trial = Trial(name, options.seed, os.environ["P2S_PROGRAM"], folder, kernels)
+        trial = Trial(name, options.seed, os.environ["P2S_PROGRAM"], folder, kernels, options.record)
         torch.manual_seed(trial.seed)
         try:
             COMPONENTS[name](trial)

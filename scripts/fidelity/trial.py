@@ -59,8 +59,9 @@ class Failure(Exception):
 class Trial:
     """One component under one seed and one set of kernels; collects the worst of what is compared."""
 
-    def __init__(self, name, seed, program, folder, kernels):
+    def __init__(self, name, seed, program, folder, kernels, record=None):
         self.name, self.program, self.folder, self.kernels = name, program, folder, kernels
+        self.record = record
         self.seed = zlib.crc32(f"{seed} {name}".encode())
         self.rng = np.random.default_rng(self.seed)
         self.shapes = []

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Shows that the fidelity suite finds faults: changes one constant after another in copies of our
+# sources and expects scripts/fidelity.sh to fail in the component that it names.
+#   scripts/fidelity/break.sh BUILD [NAME...]    BUILD: a folder built with Ninja; NAME: some faults
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+build=$(cd "$1" && pwd)
+shift
+only=" $* "
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+missed=0
+
+# Compiles the changed file with the command of the build and links the program with it in front.
+build_with() {
+    local file=$1 compile link
+    compile=$(ninja -C "$build" -t commands p2s | grep -F " -c $root/$file" | head -n 1)
+    link=$(ninja -C "$build" -t commands p2s | tail -n 1)
+    compile=$(sed -E "s# -o [^ ]+# -o $work/changed.o#; s# -M[TF] [^ ]+##g; s# -MD##" <<<"$compile")
+    compile=${compile/ -c $root\/$file/ -c $work\/${file##*/}}
+    link=$(sed -E "s# -o p2s # $work/changed.o -o $work/p2s #" <<<"$link")
+    (cd "$build" && bash -c "$compile" && bash -c "$link") >"$work/log" 2>&1
+}
+
+# fault NAME FILE SED COMPONENT [KERNELS]
+fault() {
+    local name=$1 file=$2 change=$3 component=$4 kernels=${5:-fast} found
+    [[ $only == "  " || $only == *" $name "* ]] || return 0
+    sed -E "$change" "$root/$file" >"$work/${file##*/}"
+    if cmp -s "$root/$file" "$work/${file##*/}"; then
+        echo "FAIL    $name: nothing in $file to change"
+        missed=1
+    elif ! build_with "$file"; then
+        echo "FAIL    $name does not compile"
+        tail -n 5 "$work/log"
+        missed=1
+    elif P2S_PROGRAM=$work/p2s "$root/scripts/fidelity.sh" --only "$component" --kernels "$kernels" >"$work/log" 2>&1; then
+        echo "MISSED  $name: $component passes"
+        missed=1
+    else
+        found=$(grep -E '  FAILED; ' "$work/log" | awk '{ printf "%s%s forward %s gradient %s", (NR > 1 ? ", " : ""), $1, $3, ($6 > $7 ? $6 : $7) }')
+        echo "caught  $name: ${found:-$(tail -n 1 "$work/log" | cut -c 1-100)}"
+    fi
+    rm -f "$work/${file##*/}"
+}
+
+fault resnet-eps nn/resnet_block.c 's/block->groups, block->eps, true/block->groups, 1e-6, true/' block.resnet
+fault transformer-eps nn/transformer_block.c 's/ENTRY_EPS = 1e-6/ENTRY_EPS = 1e-5/' block.transformer
+fault layer-norm-eps nn/transformer_block.c 's/TOKEN_EPS = 1e-5/TOKEN_EPS = 1e-6/' block.transformer
+fault vae-eps nn/vae.c 's/EPS = 1e-6/EPS = 1e-5/' block.vae_mid,vae.decode
+fault geglu-order cpu/fast_elementwise.c 's/value\[i\] \* gate\[i\] \* vector_normal_cdf\(gate\[i\]/gate[i] * value[i] * vector_normal_cdf(value[i]/' block.transformer
+fault geglu-order-reference cpu/elementwise.c 's/value_half\[c\] \* gate\[c\] \* normal_cdf\(gate\[c\]\)/gate[c] * value_half[c] * normal_cdf(value_half[c])/' block.transformer reference
+fault padding nn/layers.c 's/\{2, 0, 0, 1, 1, false\}/{2, 1, 1, 0, 0, false}/' block.downsample,vae.encode
+fault heads nn/unet_level.c 's/\(int\)config->heads\[place\]/(int)config->heads[place] * 2/' unet.sd15,unet.miniature
+fault attention-scale nn/transformer_block.c 's/1 \/ sqrt\(\(double\)channels \/ heads\)/1 \/ sqrt((double)channels)/' block.transformer
+fault time-order nn/unet_encoder.c 's/values\[k\] = cosf/values[k] = sinf/; s/half \+ k\] = sinf/half + k] = cosf/' block.time
+fault skip-order nn/unet_level.c 's/op_concat\(h, skip, 3\)/op_concat(skip, h, 3)/' block.up
+fault silu-of-branch nn/controlnet.c 's/op_silu\(conv_forward\(&control->embed_in, condition, NONE\)\)/conv_forward(\&control->embed_in, condition, NONE)/' controlnet.3
+fault latent-scale nn/vae.c 's/op_affine\(latent, 1 \/ /op_affine(latent, 1.01 \/ /' vae.decode
+fault huber-delta cpu/fast_coloring_loss.c 's/size < 1 \? 0\.5 \* d \* d : size - 0\.5/size < 2 ? 0.5 * d * d : 2 * size - 2/' loss.coloring
+fault huber-delta-reference cpu/coloring_loss.c 's/fabs\(x\) < 1 \? 0\.5 \* x \* x : fabs\(x\) - 0\.5/fabs(x) < 2 ? 0.5 * x * x : 2 * fabs(x) - 2/' loss.coloring reference
+fault separation-factor autograd/coloring_loss.c 's/COLORING_PAPER \? 1 : 10/COLORING_PAPER ? 1 : 30/' loss.coloring.code
+fault cap autograd/coloring_loss.c 's/1251/1250/' loss.coloring.code
+fault normalise-eps cpu/minmax.c 's/shift \+ 1e-5/shift + 1e-2/' normalise
+fault beta nn/schedule.c 's/\(float\)\(SCHEDULE_STEPS - 1\);/(float)SCHEDULE_STEPS;/' schedule
+fault clean-latent nn/model.c 's/, -\(double\)model->schedule\.noise/, (double)model->schedule.noise/' v_to_x0
+fault clip train/optimizer.c 's/norm \+ 1e-6/norm + 1e-2/' adamw
+fault warm-up train/schedule.c 's/peak \* \(double\)step \/ /peak * (double)(step + 1) \/ /' lr
+exit "$missed"
