@@ -132,6 +132,19 @@ Test(run_folder, validation_changes_no_bit_and_its_best_checkpoint_stays) {
     free(latest);
 }
 
+Test(run_folder, the_best_checkpoint_is_never_removed) {
+    const char *const one[] = {"train.keep=1", "train.checkpoint_every=1", "train.steps=1", NULL};
+    const char *const more[] = {"train.keep=1", "train.checkpoint_every=1", "train.steps=3", NULL};
+    train("run", one, false);
+    char *best = text_format("%s/run/checkpoints/best", folder);
+    cr_assert_eq(link_replace("step-1", best), 0);
+    train("run", more, true);
+    char *found = link_of("run", "best"), *gone = text_format("%s/run/checkpoints/step-2", folder);
+    cr_assert_str_eq(found, "step-1");
+    cr_assert(!folder_exists(gone));
+    free(best), free(found), free(gone);
+}
+
 Test(run_folder, a_better_validation_is_saved_between_two_checkpoints) {
     const char *const more[] = {VALIDATE, "task=prompt2seg", "train.checkpoint_every=100",
                                 "train.steps=3", NULL};
