@@ -173,7 +173,8 @@ def bsds500():
     for a in range(2):
         row = (1 + (7 * a + 3 * y + 5 * x) % 300).astype(np.uint16), (a + y + 2 * x) % 3 == 0
         cells[0, a] = np.array([[row]], [("Segmentation", object), ("Boundaries", object)])
-    scipy.io.savemat(os.path.join(OUT, "bsds500.mat"), {"groundTruth": cells}, do_compression=True)
+    for name, packed in (("bsds500.mat", True), ("bsds500_plain.mat", False)):
+        scipy.io.savemat(os.path.join(OUT, name), {"groundTruth": cells}, do_compression=packed)
     scipy.io.savemat(os.path.join(OUT, "other.mat"), {"ucm2": np.zeros((2, 2))})
 
 
