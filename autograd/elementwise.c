@@ -2,6 +2,8 @@
 // Fronts of the unary, binary and geglu ops. See ops.h.
 #include "autograd/front.h"
 
+#include "autograd/backend.h"
+
 static Tensor *unary(Tensor *x, UnaryKind kind, double a, double b) {
     unary_args args = {.x = x, .kind = kind, .a = a, .b = b};
     if (!front_inputs(OP_unary, &args)) return NULL;
@@ -83,6 +85,23 @@ Tensor *op_sub(Tensor *left, Tensor *right) {
 
 Tensor *op_mul(Tensor *left, Tensor *right) {
     return binary(left, right, BINARY_MUL);
+}
+
+Tensor *op_cast(Tensor *x, Dtype dtype) {
+    cast_args args = {.x = x};
+    if (!front_inputs(OP_cast, &args)) return NULL;
+    if (x->dtype == dtype) return x;
+    if (dtype != F32 && dtype != F64 && dtype != BF16)
+        return error_null("cast: %s is not a float type", dtype_name(dtype));
+    if (dtype == BF16 && !backend_current()->bf16)
+        return error_null("cast: this device does not compute in bf16");
+    args.y = tape_result(dtype, x->ndim, x->shape);
+    return RUN(cast, args);
+}
+
+unsigned cast_saves(const cast_args *args) {
+    (void)args;
+    return 0;
 }
 
 Tensor *op_geglu(Tensor *x) {

@@ -2,6 +2,8 @@
 // Argument checks of op fronts. See front.h.
 #include "autograd/front.h"
 
+#include "autograd/backend.h"
+
 Dtype front_precise(const Tensor *x) {
     return x->dtype == BF16 ? F32 : x->dtype;
 }
@@ -37,6 +39,11 @@ bool front_inputs(OpKind kind, const void *args) {
             return false;
         }
         if (!tensor_is_float(tensor)) continue;
+        if (tensor->dtype == BF16 && !backend_current()->bf16) {
+            error_null("%s: %s: this device does not compute in bf16", op_name(kind),
+                       tensor_text(tensor));
+            return false;
+        }
         if (first && !types_agree(kind, i, first, tensor)) {
             error_null("%s: inputs are of different types, %s and %s", op_name(kind),
                        tensor_text(first), tensor_text(tensor));

@@ -30,6 +30,7 @@ extern "C" {
     OP(unary,              1, 1) \
     OP(binary,             2, 1) \
     OP(geglu,              1, 1) \
+    OP(cast,               1, 1) \
     OP(conv2d,             4, 1) \
     OP(linear,             4, 1) \
     OP(matmul,             2, 1) \
@@ -54,6 +55,7 @@ typedef enum { BINARY_ADD, BINARY_SUB, BINARY_MUL } BinaryKind;
 typedef struct { Tensor *left, *right;  Tensor *y;  BinaryKind kind; } binary_args;
 typedef struct { Tensor *x;  Tensor *y; } geglu_args;
 typedef struct { Tensor *x;  Tensor *y; } softmax_args;
+typedef struct { Tensor *x;  Tensor *y; } cast_args;
 // ---- products ------------------------------------------------------------------------------------
 typedef struct { int stride, pad_top, pad_left, pad_bottom, pad_right; bool upsample2x; } Conv2dOptions;
 typedef struct { Tensor *x, *weight, *bias, *residual;  Tensor *y;  Conv2dOptions options; } conv2d_args;
@@ -123,6 +125,11 @@ Tensor *op_mul(Tensor *left, Tensor *right);
 // x [...,2C] -> y [...,C] = value * gelu(gate), value the first half, gate the second (exact erf).
 // Saves x. Fails when the last side is odd. Source: Shazeer 2020.
 Tensor *op_geglu(Tensor *x);
+
+// The same numbers in another float type, rounded to nearest; x itself if it has that type. The
+// gradient is converted back. Saves nothing. Fails for BF16 on a device that does not compute in
+// it.
+Tensor *op_cast(Tensor *x, Dtype dtype);
 
 // Softmax over the last side. Saves y.
 Tensor *op_softmax(Tensor *x);

@@ -109,6 +109,7 @@ OP_LIST(OP)
 
 const Backend *plan_backend(void) {
     static const Backend backend = {.name = "plan",
+                                    .bf16 = true,
                                     .shapes_only = true,
                                     .alloc = plan_alloc,
                                     .free = plan_free,

@@ -7,6 +7,7 @@
 #include "base/interrupt.h"
 #include "cli/arguments.h"
 #include "cli/device.h"
+#include "cuda/cuda.h"
 #include "train/plan.h"
 #include "train/trainer.h"
 
@@ -50,6 +51,10 @@ static int read_config(const TrainArguments *arguments, TrainConfig *config) {
 
 static int use_device(TrainConfig *config) {
     if (config->threads == 0) config->threads = sysconf(_SC_NPROCESSORS_ONLN);
+    if (config->device == 0 && config->precision != PRECISION_F32)
+        return error_int("train.precision=%s needs device=cuda: the CPU computes in f32",
+                         config->precision == PRECISION_BF16 ? "bf16" : "tf32");
+    cuda_use_tf32(config->precision != PRECISION_F32);
     return device_use(config->device == 0 ? "cpu" : "cuda", config->threads);
 }
 

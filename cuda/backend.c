@@ -9,6 +9,7 @@
 #include "cuda/runtime.h"
 
 static const Backend backend = {.name = "cuda",
+                                .bf16 = true,
                                 .alloc = cuda_alloc,
                                 .free = cuda_free,
                                 .write = cuda_write,

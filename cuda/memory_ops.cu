@@ -51,14 +51,28 @@ int cuda_add_to(Tensor *to, const Tensor *from) {
 }
 
 template <typename From, typename To>
-static __global__ void cast_kernel(const From *x, To *y, int64_t count) {
-    for (int64_t i = first_item(); i < count; i += item_step())
-        y[i] = Stored<To>::of(to_float(x[i]));
+static __global__ void cast_kernel(const From *x, To *y, int64_t count, bool add) {
+    for (int64_t i = first_item(); i < count; i += item_step()) store(y + i, to_float(x[i]), add);
+}
+
+static int cast(const void *x, Dtype from, void *y, Dtype to, int64_t count, bool add) {
+    DISPATCH(from, "cast", From, {DISPATCH(to, "cast", To, {
+                 return LAUNCH((cast_kernel<From, To>), blocks_for(count), BLOCK, (const From *)x,
+                               (To *)y, count, add);
+             })})
 }
 
 int cuda_cast(const void *x, Dtype from, void *y, Dtype to, int64_t count) {
-    DISPATCH(from, "cast", From, {DISPATCH(to, "cast", To, {
-                 return LAUNCH((cast_kernel<From, To>), blocks_for(count), BLOCK, (const From *)x,
-                               (To *)y, count);
-             })})
+    return cast(x, from, y, to, count, false);
+}
+
+int cuda_cast_forward(const cast_args *args) {
+    const Tensor *x = args->x, *y = args->y;
+    return cast(x->data, x->dtype, y->data, y->dtype, tensor_numel(x), false);
+}
+
+int cuda_cast_backward(const cast_args *args) {
+    const Tensor *x = args->x, *dy = args->y->grad;
+    if (!x->needs_grad) return 0;
+    return cast(dy->data, dy->dtype, x->grad->data, x->dtype, tensor_numel(x), x->has_grad);
 }

@@ -124,8 +124,10 @@ int controlnet_forward(ControlNet *control, Tensor *z, double timestep, Tensor *
     Scope scope = scope_begin();
     UnetEncoder *encoder = &control->encoder;
     Tensor *time = unet_encoder_time(encoder, timestep);
+    context = layer_enter(context, control->bf16);
+    condition = layer_enter(condition, control->bf16);
     Tensor *embedding = embed_condition(control, condition, scope_begin());
-    Tensor *h = conv_forward(&encoder->conv_in, z, embedding);
+    Tensor *h = conv_forward(&encoder->conv_in, layer_enter(z, control->bf16), embedding);
     UnetFeatures features = {0};
     int result = unet_encoder_forward(encoder, h, time, context, &features);
     Tensor *kept[UNET_MAX_SKIPS + 1] = {NULL};

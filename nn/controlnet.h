@@ -24,6 +24,7 @@ int controlnet_config_write(const ControlNetConfig *config, const char *path);
 typedef struct {
     ControlNetConfig config;
     ParamSet params;
+    bool bf16; // computes in BF16; what goes in and comes out is F32
     UnetEncoder encoder;
     Conv embed_in, embed_out;
     Conv embed[2 * CONTROLNET_MAX_WIDTHS];

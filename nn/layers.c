@@ -74,3 +74,11 @@ Tensor *conv_up(const Conv *conv, Tensor *x, int64_t height, int64_t width) {
 Tensor *linear_forward(const Linear *linear, Tensor *x, Tensor *residual) {
     return op_linear(x, linear->weight, linear->bias, residual);
 }
+
+Tensor *layer_enter(Tensor *x, bool bf16) {
+    return bf16 ? op_cast(x, BF16) : x;
+}
+
+Tensor *layer_leave(Tensor *x) {
+    return x && x->dtype == BF16 ? op_cast(x, F32) : x;
+}

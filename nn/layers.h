@@ -48,6 +48,11 @@ Tensor *conv_up(const Conv *conv, Tensor *x, int64_t height, int64_t width);
 
 Tensor *linear_forward(const Linear *linear, Tensor *x, Tensor *residual);
 
+// x in the type that a network computes in: BF16 if `bf16`, else as it is; and back to F32 from
+// BF16.
+Tensor *layer_enter(Tensor *x, bool bf16);
+Tensor *layer_leave(Tensor *x);
+
 // "prefix.name" with a printf-formatted name, into out [LAYER_NAME_SIZE]; returns out.
 const char *layer_name(char *out, const char *prefix, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -196,6 +196,12 @@ static int take_prompt(Model *model, const char *folder, const ModelOptions *opt
     return result;
 }
 
+static Model *with_precision(Model *model, const ModelOptions *options) {
+    model->unet->bf16 = model->vae->bf16 = options->bf16;
+    if (model->control) model->control->bf16 = options->bf16;
+    return model;
+}
+
 static Model *open_folder(const char *folder, const ModelOptions *options, Source source) {
     if (!folder_exists(folder)) return error_null("%s: there is no such model folder", folder);
     Model *model = array_new(1, sizeof *model);
@@ -203,7 +209,7 @@ static Model *open_folder(const char *folder, const ModelOptions *options, Sourc
     if (declare_parts(model, folder, options) == 0 && check_fit(model) == 0 &&
         take_schedule(model, folder) == 0 && load_parts(model, folder, options, source) == 0 &&
         take_prompt(model, folder, options, source) == 0)
-        return model;
+        return with_precision(model, options);
     error_context("model %s", folder);
     model_free(model);
     return NULL;
@@ -221,7 +227,7 @@ static Model *init_named(const char *name, const ModelOptions *options) {
     schedule_make(&model->schedule, 0.00085, 0.012);
     if (model->unet && model->vae && load_parts(model, name, options, FROM_SEED) == 0 &&
         random_prompt(model, options->dtype, options->seed) == 0)
-        return model;
+        return with_precision(model, options);
     model_free(model);
     return NULL;
 }
@@ -239,6 +245,7 @@ int model_add_branch(Model *model, int64_t channels, uint64_t seed) {
     if (config.widths == 3) config.width[2] = 64; // the miniature's
     ControlNet *control = controlnet_new(&config, model->unet->params.dtype);
     if (!control) return -1;
+    control->bf16 = model->unet->bf16;
     params_train(&control->params, "");
     if (controlnet_start(control, model->unet, seed) != 0) {
         controlnet_free(control);

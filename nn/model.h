@@ -32,6 +32,7 @@ typedef struct {
 // What to open and how.
 typedef struct {
     Dtype dtype;         // F32, or F64 for gradient checks
+    bool bf16;           // networks compute in BF16, on a device that has it; parameters stay F32
     bool without_branch; // leaves controlnet/ alone
     bool random_seed;    // a part that has a config.json but no weights starts from `seed`
     uint64_t seed;

@@ -70,7 +70,8 @@ int unet_encode(Unet *unet, Tensor *z, double timestep, Tensor *context, UnetFea
     if (check_inputs(unet, z, context) != 0) return -1;
     UnetEncoder *encoder = &unet->encoder;
     Tensor *time = unet_encoder_time(encoder, timestep);
-    Tensor *h = conv_forward(&encoder->conv_in, z, NONE);
+    Tensor *h = conv_forward(&encoder->conv_in, layer_enter(z, unet->bf16), NONE);
+    context = layer_enter(context, unet->bf16);
     return unet_encoder_forward(encoder, h, time, context, features);
 }
 
@@ -83,13 +84,14 @@ Tensor *unet_decode(Unet *unet, const UnetFeatures *features, double timestep, T
                           residuals ? residuals->count : 0, next);
     Scope all = scope_begin();
     Tensor *time = unet_encoder_time(&unet->encoder, timestep);
+    context = layer_enter(context, unet->bf16);
     Scope chain = scope_begin(); // every step lets go of the one before
     Tensor *h = residuals ? op_add(features->mid, residuals->mid) : features->mid;
     for (int i = 0; i < unet->config.levels; i++)
         h = unet_up_forward(&unet->up[i], h, time, context, features, residuals, &next, chain);
     h = op_group_norm(h, unet->norm_out.weight, unet->norm_out.bias, (int)unet->config.groups,
                       unet->config.eps, true);
-    return scope_end(all, conv_forward(&unet->conv_out, h, NONE));
+    return scope_end(all, conv_forward(&unet->conv_out, layer_leave(h), NONE));
 }
 
 Tensor *unet_forward(Unet *unet, Tensor *z, double timestep, Tensor *context,

@@ -103,6 +103,7 @@ int unet_encoder_forward(UnetEncoder *encoder, Tensor *h, Tensor *time, Tensor *
 typedef struct {
     UnetConfig config;
     ParamSet params;
+    bool bf16; // computes in BF16; what goes in and comes out is F32
     UnetEncoder encoder;
     UnetLevel up[UNET_MAX_LEVELS];
     Norm norm_out;

@@ -133,7 +133,7 @@ Tensor *vae_middle_forward(VaeMiddle *middle, Tensor *h, Scope chain) {
 static Tensor *head(const Vae *vae, const VaeHalf *half, Tensor *h) {
     h = op_group_norm(h, half->norm_out.weight, half->norm_out.bias, (int)vae->config.groups, EPS,
                       true);
-    return conv_forward(&half->conv_out, h, NONE);
+    return conv_forward(&half->conv_out, layer_leave(h), NONE);
 }
 
 static int check(const char *what, const Tensor *x, int64_t channels) {
@@ -147,7 +147,7 @@ Tensor *vae_encode_moments(Vae *vae, Tensor *image) {
     if (check("image", image, vae->config.in_channels) != 0) return NULL;
     VaeHalf *half = &vae->encoder;
     Scope chain = scope_begin();
-    Tensor *h = conv_forward(&half->conv_in, image, NONE);
+    Tensor *h = conv_forward(&half->conv_in, layer_enter(image, vae->bf16), NONE);
     for (int i = 0; i < vae->config.levels; i++) h = vae_level_forward(&half->levels[i], h, chain);
     h = head(vae, half, vae_middle_forward(&half->middle, h, chain));
     return scope_end(chain, linear_forward(&vae->quant, h, NONE));
@@ -164,7 +164,8 @@ Tensor *vae_decode(Vae *vae, Tensor *latent) {
     VaeHalf *half = &vae->decoder;
     Scope chain = scope_begin();
     Tensor *h = op_affine(latent, 1 / vae->config.scaling_factor, 0);
-    h = conv_forward(&half->conv_in, linear_forward(&vae->post_quant, h, NONE), NONE);
+    h = layer_enter(linear_forward(&vae->post_quant, h, NONE), vae->bf16);
+    h = conv_forward(&half->conv_in, h, NONE);
     h = vae_middle_forward(&half->middle, h, chain);
     for (int i = 0; i < vae->config.levels; i++) h = vae_level_forward(&half->levels[i], h, chain);
     return scope_end(chain, head(vae, half, h));

@@ -58,6 +58,7 @@ typedef struct {
 typedef struct {
     VaeConfig config;
     ParamSet params;
+    bool bf16; // computes in BF16; what goes in and comes out is F32
     VaeHalf encoder, decoder;
     Linear quant, post_quant; // 1 x 1 convolutions
 } Vae;

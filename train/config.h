@@ -28,6 +28,7 @@
     KEY(DOUBLE, eps,            "train.eps",              "1e-8", "(0, 1]", "AdamW's epsilon")                                                \
     KEY(DOUBLE, weight_decay,   "train.weight_decay",     "0.01", "[0, 1]", "AdamW's decoupled decay, on all parameters")                     \
     KEY(DOUBLE, clip,           "train.clip",             "1", "[0, inf]", "largest global gradient norm; 0 = no clipping")                   \
+    KEY(CHOICE, precision,      "train.precision",        "f32", "f32|tf32|bf16", "products and activations, on CUDA; parameters, their gradients, statistics and the loss stay f32") \
     KEY(BOOL,   recompute,      "train.recompute",        "false", "", "recompute blocks in the backward pass: less memory, more time")       \
     KEY(INT,    checkpoint_every, "train.checkpoint_every", "1000", "[1, 100000000]", "steps between checkpoints")                            \
     KEY(INT,    keep,           "train.keep",             "2", "[1, 1000000]", "checkpoints that stay; older ones are removed")               \
@@ -82,6 +83,7 @@ enum { TASK_VAE, TASK_DIFFUSION, TASK_GEN2SEG, TASK_PROMPT2SEG };
 enum { SCHEDULE_CONSTANT, SCHEDULE_EXPONENTIAL, SCHEDULE_COSINE };
 enum { NORMALISE_BATCH, NORMALISE_IMAGE, NORMALISE_AFFINE };
 enum { LOSS_CODE, LOSS_PAPER };
+enum { PRECISION_F32, PRECISION_TF32, PRECISION_BF16 };
 enum { PROMPT_LOSS_PROMPTED, PROMPT_LOSS_FIXED, PROMPT_LOSS_LATENT };
 enum { FIRST_WHITE, FIRST_PLACE };
 enum { BALANCE_HALVES, BALANCE_OBJECT, BALANCE_ROOT, BALANCE_PIXELS };

@@ -32,6 +32,7 @@ void task_recompute(Model *model, bool on) {
 ModelOptions task_model_options(const TrainConfig *config) {
     bool branch = config->task == TASK_PROMPT2SEG;
     return (ModelOptions){.dtype = F32,
+                          .bf16 = config->precision == PRECISION_BF16,
                           .seed = (uint64_t)config->seed,
                           .train_unet = config->task == TASK_DIFFUSION ||
                                         config->task == TASK_GEN2SEG ||

@@ -19,7 +19,7 @@
 
 // Adam's first steps have the size of the learning rate whatever the gradient's, so that noise in
 // gradients near 0 moves some weights: the weights' limit is a share of how far they went.
-static const double LOSS_LIMIT = 1e-5, WEIGHT_LIMIT = 1e-3;
+static const double LOSS_LIMIT = 1e-5, WEIGHT_LIMIT = 1e-3, BF16_LIMIT = 0.01; // shares
 enum { STEPS = 2, LISTS = 1 << 16 }; // bytes: the optimizer keeps its list of tensors
 
 static char folder[64];
@@ -31,14 +31,16 @@ static const char *const settings[] = {
     "train.sample_every=0"};
 
 static int set_all(TrainConfig *config, const char *task, const char *name, int steps) {
-    char more[3][128];
+    char more[4][128];
     snprintf(more[0], sizeof more[0], "task=%s", task);
     snprintf(more[1], sizeof more[1], "train.steps=%d", steps);
     snprintf(more[2], sizeof more[2], "run=%s/%s-%s", folder, task, name);
+    snprintf(more[3], sizeof more[3], "train.precision=%s",
+             strcmp(name, "bf16") == 0 ? "bf16" : "f32");
     int result = config_defaults(&train_table, config);
     for (size_t i = 0; result == 0 && i < sizeof settings / sizeof *settings; i++)
         result = config_override(&train_table, config, settings[i], "test");
-    for (int i = 0; result == 0 && i < 3; i++)
+    for (int i = 0; result == 0 && i < 4; i++)
         result = config_override(&train_table, config, more[i], "test");
     return result;
 }
@@ -109,11 +111,13 @@ static int compare(const char *task) {
     if (result == 0) {
         double moved = sqrt(distance(start, cpu)), apart = sqrt(distance(cpu, cuda));
         bool same = distance(cuda, again) == 0;
-        bool ok = moved > 0 && apart <= WEIGHT_LIMIT * moved && worst <= LOSS_LIMIT && same;
+        double bf16 = fabs(loss_of(task, "bf16", 1) / loss_of(task, "cpu", 1) - 1);
+        bool ok = moved > 0 && bf16 > 0 && bf16 <= BF16_LIMIT && apart <= WEIGHT_LIMIT * moved &&
+                  worst <= LOSS_LIMIT && same;
         printf("%s %s: %d steps, loss %.6g, apart by %.1e; weights moved %.3g, apart %.3g; second "
-               "run %s\n",
+               "run %s; bf16 apart by %.1e\n",
                ok ? "ok  " : "FAIL", task, STEPS, loss_of(task, "cuda", STEPS), worst, moved, apart,
-               same ? "has the same bits" : "differs");
+               same ? "has the same bits" : "differs", bf16);
         if (!ok) result = error_int("%s: the back ends disagree", task);
     }
     safetensors_close(start);
@@ -126,7 +130,8 @@ static int compare(const char *task) {
 static int check_task(const char *task) {
     const Backend *cpu = cpu_backend(), *cuda = cuda_backend(cpu);
     if (!cuda || train(cpu, task, "start", 1) != 0 || train(cpu, task, "cpu", STEPS) != 0 ||
-        train(cuda, task, "cuda", STEPS) != 0 || train(cuda, task, "again", STEPS) != 0)
+        train(cuda, task, "cuda", STEPS) != 0 || train(cuda, task, "again", STEPS) != 0 ||
+        train(cuda, task, "bf16", 1) != 0)
         return -1;
     return compare(task);
 }
