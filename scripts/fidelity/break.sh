@@ -12,15 +12,17 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 missed=0
 
-# Compiles the changed file with the command of the build and links the program with it in front.
+# Compiles the changed file as the build does (once for every type and instruction set) and links the
+# program with the objects in front.
 build_with() {
-    local file=$1 compile link
-    compile=$(ninja -C "$build" -t commands p2s | grep -F " -c $root/$file" | head -n 1)
+    local file=$1 command link objects=""
+    while read -r command; do
+        objects="$objects $work/changed-${#objects}.o"
+        command=$(sed -E "s# -o [^ ]+# -o ${objects##* }#; s# -M[TF] [^ ]+##g; s# -MD##" <<<"$command")
+        (cd "$build" && bash -c "${command/ -c $root\/$file/ -c $work\/${file##*/}}") >"$work/log" 2>&1 || return 1
+    done < <(ninja -C "$build" -t commands p2s | grep -F " -c $root/$file" | sort -u)
     link=$(ninja -C "$build" -t commands p2s | tail -n 1)
-    compile=$(sed -E "s# -o [^ ]+# -o $work/changed.o#; s# -M[TF] [^ ]+##g; s# -MD##" <<<"$compile")
-    compile=${compile/ -c $root\/$file/ -c $work\/${file##*/}}
-    link=$(sed -E "s# -o p2s # $work/changed.o -o $work/p2s #" <<<"$link")
-    (cd "$build" && bash -c "$compile" && bash -c "$link") >"$work/log" 2>&1
+    (cd "$build" && bash -c "$(sed -E "s# -o p2s #$objects -o $work/p2s #" <<<"$link")") >"$work/log" 2>&1
 }
 
 # fault NAME FILE SED COMPONENT [KERNELS]
@@ -48,18 +50,18 @@ fault() {
 fault resnet-eps nn/resnet_block.c 's/block->groups, block->eps, true/block->groups, 1e-6, true/' block.resnet
 fault transformer-eps nn/transformer_block.c 's/ENTRY_EPS = 1e-6/ENTRY_EPS = 1e-5/' block.transformer
 fault layer-norm-eps nn/transformer_block.c 's/TOKEN_EPS = 1e-5/TOKEN_EPS = 1e-6/' block.transformer
-fault vae-eps nn/vae.c 's/EPS = 1e-6/EPS = 1e-5/' block.vae_mid,vae.decode
+fault vae-eps nn/vae.c 's/EPS = 1e-6/EPS = 1e-5/' block.vae_mid
 fault geglu-order cpu/fast_elementwise.c 's/value\[i\] \* gate\[i\] \* vector_normal_cdf\(gate\[i\]/gate[i] * value[i] * vector_normal_cdf(value[i]/' block.transformer
 fault geglu-order-reference cpu/elementwise.c 's/value_half\[c\] \* gate\[c\] \* normal_cdf\(gate\[c\]\)/gate[c] * value_half[c] * normal_cdf(value_half[c])/' block.transformer reference
-fault padding nn/layers.c 's/\{2, 0, 0, 1, 1, false\}/{2, 1, 1, 0, 0, false}/' block.downsample,vae.encode
-fault heads nn/unet_level.c 's/\(int\)config->heads\[place\]/(int)config->heads[place] * 2/' unet.sd15,unet.miniature
+fault padding nn/layers.c 's/\{2, 0, 0, 1, 1, false\}/{2, 1, 1, 0, 0, false}/' block.downsample
+fault heads nn/unet_level.c 's/\(int\)config->heads\[place\]/(int)config->heads[place] * 2/' unet.miniature
 fault attention-scale nn/transformer_block.c 's/1 \/ sqrt\(\(double\)channels \/ heads\)/1 \/ sqrt((double)channels)/' block.transformer
 fault time-order nn/unet_encoder.c 's/values\[k\] = cosf/values[k] = sinf/; s/half \+ k\] = sinf/half + k] = cosf/' block.time
 fault skip-order nn/unet_level.c 's/op_concat\(h, skip, 3\)/op_concat(skip, h, 3)/' block.up
 fault silu-of-branch nn/controlnet.c 's/op_silu\(conv_forward\(&control->embed_in, condition, NONE\)\)/conv_forward(\&control->embed_in, condition, NONE)/' controlnet.3
 fault latent-scale nn/vae.c 's/op_affine\(latent, 1 \/ /op_affine(latent, 1.01 \/ /' vae.decode
-fault huber-delta cpu/fast_coloring_loss.c 's/size < 1 \? 0\.5 \* d \* d : size - 0\.5/size < 2 ? 0.5 * d * d : 2 * size - 2/' loss.coloring
-fault huber-delta-reference cpu/coloring_loss.c 's/fabs\(x\) < 1 \? 0\.5 \* x \* x : fabs\(x\) - 0\.5/fabs(x) < 2 ? 0.5 * x * x : 2 * fabs(x) - 2/' loss.coloring reference
+fault huber-delta cpu/fast_coloring_loss.c 's/size < 1 \? 0\.5 \* d \* d : size - 0\.5/size < 2 ? 0.5 * d * d : 2 * size - 2/' loss.coloring.prompted
+fault huber-delta-reference cpu/coloring_loss.c 's/fabs\(x\) < 1 \? 0\.5 \* x \* x : fabs\(x\) - 0\.5/fabs(x) < 2 ? 0.5 * x * x : 2 * fabs(x) - 2/' loss.coloring.prompted reference
 fault separation-factor autograd/coloring_loss.c 's/COLORING_PAPER \? 1 : 10/COLORING_PAPER ? 1 : 30/' loss.coloring.code
 fault cap autograd/coloring_loss.c 's/1251/1250/' loss.coloring.code
 fault normalise-eps cpu/minmax.c 's/shift \+ 1e-5/shift + 1e-2/' normalise

@@ -31,7 +31,7 @@ HEADER = (f"{'component':30} {'kernels':9} {'forward rms':>11} {'max':>8} {'limi
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", metavar="COMPONENT", help="those whose name begins so; several with commas")
+    parser.add_argument("--only", metavar="COMPONENT", help="that one, or those whose name begins so; several with commas")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--kernels", choices=["fast", "winograd", "direct", "reference", "both"], default="both",
                         help="of ours; both: Winograd convolution wherever it can, and none")
@@ -82,7 +82,7 @@ def main():
     options = arguments()
     torch.set_num_threads(1)
     wanted = options.only.split(",") if options.only else [""]
-    names = [name for name in COMPONENTS if any(name.startswith(w) for w in wanted)]
+    names = [name for name in COMPONENTS if name in wanted or any(name.startswith(w) for w in wanted if w not in COMPONENTS)]
     if options.list:
         print("\n".join(names))
         return 0
