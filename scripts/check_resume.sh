@@ -7,13 +7,13 @@
 # byte differs, or when no kill fell inside a write. About a minute on two cores.
 #   check_resume.sh [key=value ...]
 #     p2s=build/release/p2s   the program
-#     stages=vae,gen2seg,prompt2seg
+#     stages=vae,diffusion,gen2seg,prompt2seg
 #     kills=3                 moments in each stage
 #     steps=36                optimizer steps of each run; at least, and by default, 6 for every kill
 #     seed=1                  of the moments and of the runs
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
-p2s=build/release/p2s stages=vae,gen2seg,prompt2seg kills=3 steps=0 seed=1
+p2s=build/release/p2s stages=vae,diffusion,gen2seg,prompt2seg kills=3 steps=0 seed=1
 for setting in "$@"; do
     case $setting in
     p2s=* | stages=* | kills=* | steps=* | seed=*) declare "$setting" ;;
@@ -38,9 +38,10 @@ nap() {
 run_arguments() {
     echo "configs/miniature/$1.yaml model=miniature run=$2 seed=$seed threads=2 train.steps=$steps" \
         "train.batch=2 train.accumulate=2 train.checkpoint_every=3 train.keep=1 train.warmup=5" \
-        "train.sample_every=10 data.count=50 data.height=32 data.width=32 data.workers=2"
-    [ "$1" = vae ] || echo "train.validate_every=5 validate.sets=scenes:split=val:size=32" \
-        "validate.images=1 predict.resolution=32"
+        "train.sample_every=10 data.count=50 data.height=32 data.width=32 data.workers=2" \
+        "predict.resolution=32"
+    [ "$1" = diffusion ] ||
+        echo "train.validate_every=5 validate.sets=scenes:split=val:size=32 validate.images=1"
 }
 
 lines() {

@@ -41,8 +41,9 @@ def expected_curves(run):
         curves.setdefault("validation/score", []).append((row["step"], row["score"]))
         for name, systems in row["sets"].items():
             for system, score in systems.items():
-                tag = "validation/%s/%s" % (name, system)
-                curves.setdefault(tag, []).append((row["step"], score["miou"]))
+                key = "miou" if "miou" in score else "psnr"
+                tag = "validation/%s/%s" % (name, system if key == "miou" else key)
+                curves.setdefault(tag, []).append((row["step"], score[key]))
     return curves
 
 

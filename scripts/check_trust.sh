@@ -123,7 +123,7 @@ fi
 echo "--- numbers that are not finite"
 train model=model run=infinite train.steps=2
 stopped "loss" "step 4 (|scenes|the loss is inf|forward of coloring_loss" infinite \
-    "$p2s" train --quiet --resume infinite train.steps=6 train.foreground_steps=3 loss.variance=1e300
+    "$p2s" train --quiet --resume infinite train.steps=6 train.first_steps=3 loss.variance=1e300
 cp -r model nan
 python3 - nan/$unet <<'PYTHON'
 import json, struct, sys

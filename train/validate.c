@@ -7,8 +7,10 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "eval/benchmark.h"
 #include "eval/evaluate.h"
 #include "eval/predictor.h"
+#include "train/reconstruction.h"
 #include "train/task.h"
 
 #include <stdio.h>
@@ -41,6 +43,7 @@ static int make_settings(Validation *validation) {
     if (eval->sets.count > 0 || eval->systems.count > 0)
         return error_int("validate.options: sets and systems have their own keys");
     if (copy_list(&eval->sets, &config->validate_sets) != 0) return -1;
+    if (config->task == TASK_VAE) return 0;
     if (config->validate_systems.count == 0)
         return config_set(&eval_table, eval, "systems", task_find(config)->name, "validate");
     return copy_list(&eval->systems, &config->validate_systems);
@@ -93,6 +96,29 @@ static int collect(Validation *validation, const Evaluation *evaluation, int64_t
                               1);
 }
 
+// The auto-encoder has no masks to be scored: its row is how well it gives images back.
+static int score_vae(Validation *validation, int64_t step, EventFile *events, json_t *sets) {
+    const ConfigList *items = &validation->eval.sets;
+    double sum = 0;
+    for (size_t i = 0; i < items->count; i++) {
+        Benchmark set;
+        double psnr = 0;
+        int result = benchmark_open(items->items[i], &set);
+        if (result == 0)
+            result = reconstruction_psnr(validation->model->vae, &set, validation->config, &psnr);
+        if (result == 0) result = add_curve(events, step, set.name, "psnr", psnr);
+        if (result == 0 &&
+            json_object_set_new(sets, set.name, json_pack("{s:{s:f}}", "vae", "psnr", psnr)) != 0)
+            result = error_int("validation: no memory");
+        benchmark_close(&set);
+        if (result != 0) return -1;
+        sum += psnr;
+    }
+    validation->score = sum / (double)items->count;
+    return event_file_scalars(events, step, &(EventScalar){"validation/score", validation->score},
+                              1);
+}
+
 static int write_line(const Validation *validation, int64_t step, json_t *sets, double seconds) {
     char *text = json_dumps(sets, JSON_REAL_PRECISION(NUMBER_DIGITS));
     char *line = text ? text_format("{\"step\": %lld, \"score\": %.9g, \"sets\": %s, "
@@ -105,20 +131,26 @@ static int write_line(const Validation *validation, int64_t step, json_t *sets, 
     return result;
 }
 
-static int score_model(Validation *validation, int64_t step, EventFile *events) {
-    double start = clock_seconds();
+static int score_masks(Validation *validation, int64_t step, EventFile *events, json_t *sets) {
     PredictSettings settings = task_predict_settings(validation->config);
     predict_settings_override(&settings, &validation->eval);
     Predictor *predictor = predictor_open(validation->model, &settings);
     EvalModel view = predictor ? predictor_eval_model(predictor) : (EvalModel){0};
     Evaluation *evaluation = predictor ? evaluation_new(&validation->eval, &view) : NULL;
-    json_t *sets = json_object();
     int result = evaluation ? evaluation_run(evaluation, true) : -1;
     if (result == 0) result = collect(validation, evaluation, step, events, sets);
-    if (result == 0) result = write_line(validation, step, sets, clock_seconds() - start);
-    json_decref(sets);
     evaluation_free(evaluation);
     predictor_close(predictor);
+    return result;
+}
+
+static int score_model(Validation *validation, int64_t step, EventFile *events) {
+    double start = clock_seconds();
+    json_t *sets = json_object();
+    int result = validation->config->task == TASK_VAE ? score_vae(validation, step, events, sets)
+                                                      : score_masks(validation, step, events, sets);
+    if (result == 0) result = write_line(validation, step, sets, clock_seconds() - start);
+    json_decref(sets);
     return result;
 }
 
@@ -139,8 +171,20 @@ static int visit(void *context, const json_t *line) {
 
 // ---- public -------------------------------------------------------------------------------------
 
+static int rehearse_vae(const Validation *validation) {
+    const ConfigList *items = &validation->eval.sets;
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < items->count; i++) {
+        Benchmark set;
+        result = benchmark_open(items->items[i], &set);
+        benchmark_close(&set);
+    }
+    return result;
+}
+
 // Opens what a validation needs and closes it again.
 static int rehearse(const Validation *validation) {
+    if (validation->config->task == TASK_VAE) return rehearse_vae(validation);
     const PredictSettings settings = task_predict_settings(validation->config);
     Predictor *predictor = predictor_open(validation->model, &settings);
     EvalModel view = predictor ? predictor_eval_model(predictor) : (EvalModel){0};
@@ -155,8 +199,9 @@ int validation_begin(Validation *validation, const TrainConfig *config, Model *m
                      int64_t step) {
     *validation = (Validation){.config = config, .model = model};
     if (config->validate_every == 0) return 0;
-    if (config->task == TASK_VAE)
-        return error_int("train.validate_every: task vae makes no masks that could be scored");
+    if (config->task == TASK_DIFFUSION)
+        return error_int(
+            "train.validate_every: task diffusion makes no masks that could be scored");
     if (make_settings(validation) != 0 || rehearse(validation) != 0)
         return error_context("validation");
     char *path = path_join(config->run, "validation.jsonl");

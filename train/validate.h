@@ -4,7 +4,8 @@
 //
 //   {"step": n, "score": x, "sets": {SET: {SYSTEM: {"miou": x, "ci95": [lo, hi]}}}, "seconds": t}
 //
-// `score` is the mean over the sets of the first system's mIoU. Nothing of the training depends on
+// `score` is the mean over the sets of the first system's mIoU; for task vae, which makes no masks,
+// of {"vae": {"psnr": x}} (reconstruction.h). Nothing of the training depends on
 // it: neither weights nor random streams.
 #ifndef TRAIN_VALIDATE_H
 #define TRAIN_VALIDATE_H
