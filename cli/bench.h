@@ -12,7 +12,7 @@ typedef struct {
     bool json;
     const char *only; // ops: one op, or "sd2"
     const char *model, *kind, *size, *inputs;
-    const char *device, *type; // type: ops, of the images and tokens: f32, tf32 or bf16
+    const char *device, *type; // type: f32, tf32 or bf16, as train.precision
     int64_t threads, batch, tokens, instances;
     double seconds; // of measuring, per case
     Integers n;

@@ -40,6 +40,9 @@ static int fill_config(NetworkBench *bench) {
     config->height = options->height;
     config->width = options->width;
     config->lr = 6e-5;
+    config->precision = strcmp(options->type, "bf16") == 0   ? PRECISION_BF16
+                        : strcmp(options->type, "tf32") == 0 ? PRECISION_TF32
+                                                             : PRECISION_F32;
     bench->task = task_find(config);
     return 0;
 }
@@ -196,12 +199,12 @@ static int64_t static_bytes(const NetworkBench *bench, bool trains) {
 static int say(const NetworkBench *bench, const char *name, double seconds, bool trains) {
     const BenchOptions *options = bench->options;
     return bench_say(options,
-                     json_pack("{s:s,s:s,s:s,s:s,s:I,s:s,s:i,s:f,s:I,s:I,s:I}", "case", name,
+                     json_pack("{s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:i,s:f,s:I,s:I,s:I}", "case", name,
                                "kind", options->kind, "model", path_name(options->model), "size",
                                options->size, "batch", (json_int_t)bench->batch_size, "settings",
-                               options->device, "threads", cpu_threads(), "seconds", seconds,
-                               "peak_rss", (json_int_t)machine_peak_rss(), "baseline_rss",
-                               (json_int_t)bench->baseline_rss, "static_bytes",
+                               options->device, "type", options->type, "threads", cpu_threads(),
+                               "seconds", seconds, "peak_rss", (json_int_t)machine_peak_rss(),
+                               "baseline_rss", (json_int_t)bench->baseline_rss, "static_bytes",
                                (json_int_t)static_bytes(bench, trains)));
 }
 

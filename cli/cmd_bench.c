@@ -117,9 +117,7 @@ int cmd_bench(int argc, char **argv) {
     const bool cuda = strcmp(options.device, "cuda") == 0, f32 = strcmp(options.type, "f32") == 0;
     if (!f32 && !cuda)
         return arguments_wrong("bench", "--type %s needs --device cuda", options.type);
-    if (strcmp(options.type, "bf16") == 0 && subject->run != bench_ops)
-        return arguments_wrong("bench", "--type bf16 is for ops");
-    cuda_use_tf32(strcmp(options.type, "tf32") == 0);
+    cuda_use_tf32(!f32);
     if (device_use(options.device, options.threads) != 0 || subject->run(&options) != 0)
         return command_failed();
     return EXIT_OK;

@@ -103,10 +103,6 @@ if [ -x "$plans" ]; then
     stage device-description 20 "$plans" --describe
 fi
 
-# What types a whole step can be run in is what the program says itself.
-types="f32 tf32"
-"$program" train --keys | grep -q 'train.precision' && types="bf16"
-
 step() {
     local kind=$1 size=$2 batch=$3 type=$4
     "$program" bench step --device cuda --model sd2 --kind "$kind" --size "$size" --batch "$batch" \
@@ -118,13 +114,11 @@ peer() {
     python3 peers/torch_peer.py step --device cuda --model sd2 --kind "$kind" --size "$size" \
         --batch "$batch" --bf16 "$@"
 }
-steps() { # KIND SIZE BATCH...
-    local kind=$1 size=$2 batch type
-    shift 2
-    for type in $types; do
-        for batch in "$@"; do
-            stage "step-$kind-$size-$batch-$type" 40 bash -c "step $kind $size $batch $type"
-        done
+steps() { # KIND SIZE TYPE BATCH...
+    local kind=$1 size=$2 type=$3 batch
+    shift 3
+    for batch in "$@"; do
+        stage "step-$kind-$size-$batch-$type" 40 bash -c "step $kind $size $batch $type"
     done
 }
 export -f step peer
@@ -136,8 +130,8 @@ ops() {
     stage "ops-$1" 60 "$program" bench ops sd2 --device cuda --type "$1" --batch 8 --seconds 0.2 --json
 }
 ops bf16
-steps gen2seg 480x640 8
-steps prompt2seg 480x640 8
+steps gen2seg 480x640 bf16 8
+steps prompt2seg 480x640 bf16 8
 if [ -d peers/wheels ]; then
     python3 -m pip install -q --no-index --no-deps --target peers/site peers/wheels/*.whl 2>/dev/null
     export PYTHONPATH=$PWD/peers/site:${PYTHONPATH:-}
@@ -161,10 +155,11 @@ if has compute-sanitizer memcheck; then
     for op in group_norm layer_norm coloring_loss; do sanitize racecheck 40 $op; done
 fi
 
-steps gen2seg 480x640 1 16 4 2
-steps gen2seg 368x1024 8 1 16 4 2
-steps prompt2seg 480x640 1 16 4 2
-steps prompt2seg 368x1024 8 1 16 4 2
+steps gen2seg 480x640 bf16 1 16 4 2
+steps gen2seg 368x1024 bf16 8 1 16 4 2
+steps prompt2seg 480x640 bf16 1 16 4 2
+steps prompt2seg 368x1024 bf16 8 1 16 4 2
+steps gen2seg 480x640 tf32 8
 ops tf32
 ops f32
 
