@@ -69,4 +69,13 @@ fault beta nn/schedule.c 's/\(float\)\(SCHEDULE_STEPS - 1\);/(float)SCHEDULE_STE
 fault clean-latent nn/model.c 's/, -\(double\)model->schedule\.noise/, (double)model->schedule.noise/' v_to_x0
 fault clip train/optimizer.c 's/norm \+ 1e-6/norm + 1e-2/' adamw
 fault warm-up train/schedule.c 's/peak \* \(double\)step \/ /peak * (double)(step + 1) \/ /' lr
+fault text-heads nn/text_encoder.c 's/\(int\)encoder->config\.heads;/(int)encoder->config.heads \/ 2;/' text.narrow
+fault text-activation nn/text_encoder.c 's/encoder->config\.quick_gelu \?/true ?/' text.narrow
+fault text-causal nn/text_encoder.c 's/heads, scale, true\)/heads, scale, false)/' text.narrow
+fault token-digits nn/tokenizer.c 's/kind != DIGIT && length/length/' tokenize
+fault token-composition nn/tokenizer.c 's/UNINORM_NFC/UNINORM_NFD/' tokenize
+fault resize-weights data/resample.c 's/FRACTION_BITS = 22/FRACTION_BITS = 21/' resize
+fault bilateral-rounding eval/joint_bilateral.c 's/rintf\(numerator \* \(1.0f \/ denominator\)\)/floorf(numerator * (1.0f \/ denominator) + 0.5f)/' joint_bilateral
+fault edge-direction eval/edges.c 's/13573/13239/' edges
+fault edge-ties eval/edges.c 's/g\.square > square_at\(field, x - 1, y\) \&\&/g.square >= square_at(field, x - 1, y) \&\&/' edges
 exit "$missed"
