@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from diffusers import (AutoencoderKL, ControlNetModel, DDPMScheduler, StableDiffusionControlNetPipeline,
                        StableDiffusionPipeline, UNet2DConditionModel)
+from diffusers.utils import logging
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -15,6 +16,9 @@ import losses
 from networks import MINIATURE, SMALL_SD2, VAE, save
 from reference import start
 from trial import component
+
+logging.disable_progress_bar()
+logging.set_verbosity_error()
 
 
 @component("interop.written", once=True)
