@@ -32,7 +32,12 @@
 #define SHARED(T, name, count) __shared__ T name[count]
 #endif
 
-constexpr int WARP = 32, BLOCK = 256, MOST_BLOCKS = 1 << 14;
+#ifdef P2S_EMULATE_TSAN
+constexpr int BLOCK = 64; // beyond some 250 threads at once TSan forgets what it has seen
+#else
+constexpr int BLOCK = 256;
+#endif
+constexpr int WARP = 32, MOST_BLOCKS = 1 << 14;
 #define ALL_LANES 0xffffffffu
 
 // ---- types --------------------------------------------------------------------------------------

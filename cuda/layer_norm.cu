@@ -4,7 +4,7 @@
 #include "cuda/columns.cuh"
 #include "cuda/kernels.h"
 
-constexpr int WARPS = 8; // rows of a block
+constexpr int WARPS = BLOCK / WARP; // rows of a block
 
 template <typename T>
 static __global__ void layer_norm_kernel(const T *x, const float *weight, const float *bias,

@@ -46,8 +46,9 @@ fault() {
             echo "MISSED  $name ($kind)"
             missed=1
         else
-            words=$(grep -m 1 -hE '^FAIL|AddressSanitizer:|ThreadSanitizer:|runtime error|emulation:' "$work/log" | cut -c 1-100)
-            echo "caught  $name ($kind): $words"
+            words=$(grep -m 1 -hE 'AddressSanitizer:|ThreadSanitizer:|runtime error|emulation:' "$work/log" ||
+                grep -m 1 '^FAIL' "$work/log" || true)
+            echo "caught  $name ($kind): ${words:0:100}"
         fi
     done
 }
@@ -66,7 +67,7 @@ for build in "$@"; do builds+=("$(realpath "$build")"); done
 
 fault "a barrier is missing before sums are read" columns.cuh group_norm.cu group_norm "plain thread" \
     '/parts\[v \* BLOCK + thread\] = sums/{n;d}'
-fault "a barrier is missing before shared memory is used again" kernel.cuh softmax.cu softmax thread \
+fault "a barrier is missing before shared memory is used again" kernel.cuh group_norm.cu group_norm thread \
     '/the last use of parts is over/d'
 fault "a loop goes one row too far" columns.cuh group_norm.cu group_norm "plain address" \
     's/span.end = (blockIdx.y + 1) \* c.chunk;/span.end = (blockIdx.y + 1) * c.chunk + 1;/; s/span.end > c.rows) span.end = c.rows/span.end > c.rows + 1) span.end = c.rows + 1/'
