@@ -35,6 +35,7 @@ typedef struct {
 
 struct Backend {
     const char *name;
+    const char *kernels;          // what, beside shapes and threads, decides the last bits; or NULL
     bool bf16;                    // tensors may be BF16
     bool host_memory;             // tensors may lie in memory of the process (tensor_borrow)
     bool shapes_only;             // values are never read or written

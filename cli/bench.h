@@ -13,6 +13,7 @@ typedef struct {
     const char *only; // ops: one op, or "sd2"
     const char *model, *kind, *size, *inputs;
     const char *device, *type; // type: f32, tf32 or bf16, as train.precision
+    const char *out;           // tune: the table
     int64_t threads, batch, tokens, instances;
     double seconds; // of measuring, per case
     Integers n;
@@ -29,6 +30,10 @@ int bench_loader(const BenchOptions *options);
 int bench_step(const BenchOptions *options);
 int bench_unet(const BenchOptions *options);
 int bench_predict(const BenchOptions *options);
+int bench_tune(const BenchOptions *options);
+
+// One training step of bench_step, neither timed nor said.
+int bench_step_once(const BenchOptions *options);
 
 // Prints one row: an object on a line of its own, or text for people. Takes the object; NULL is
 // an error.

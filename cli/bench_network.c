@@ -244,6 +244,16 @@ int bench_step(const BenchOptions *options) {
     return end(&bench, result);
 }
 
+int bench_step_once(const BenchOptions *options) {
+    NetworkBench bench;
+    ParamSet *sets[TASK_SETS];
+    int result = begin(&bench, options, true);
+    if (result == 0) result = make_condition(&bench);
+    if (result == 0) result = optimizer_begin(&bench.optimizer, sets, task_sets(bench.model, sets));
+    if (result == 0 && step(&bench) < 0) result = -1;
+    return end(&bench, result);
+}
+
 int bench_unet(const BenchOptions *options) {
     NetworkBench bench;
     int result = begin(&bench, options, true);

@@ -13,7 +13,7 @@
 static const char help[] =
     "usage: p2s bench ops [sd2|OP] [--json]\n"
     "       p2s bench loss [--n LIST] [--size HxW] [--inputs FILE.safetensors]\n"
-    "       p2s bench step|unet|predict [--model DIR|sd2|sd15|miniature] [--kind "
+    "       p2s bench step|unet|predict|tune [--model DIR|sd2|sd15|miniature] [--kind "
     "gen2seg|prompt2seg]\n"
     "                 [--size HxW] [--batch B] [--tokens T] [--instances N]\n"
     "       p2s bench loader [--data TYPE] [--path PATH] [--split S]\n"
@@ -28,6 +28,8 @@ static const char help[] =
     "  step     encode, U-Net, decode, loss over all regions, backward, AdamW\n"
     "  unet     U-Net forward and backward\n"
     "  predict  encode, U-Net, decode\n"
+    "  tune     every way to compute every convolution pass of a step, with its error against\n"
+    "           double; --out FILE keeps the fastest of each, and P2S_CHOICES=FILE uses them\n"
     "  loader   reading and resizing of images and labels\n\n"
     "  --model M       a model folder (config.json files suffice: weights are then random),\n"
     "                  or sd2, sd15 or miniature (default sd2)\n"
@@ -46,6 +48,7 @@ static const char help[] =
     "  --device D      cpu or cuda (default cpu)\n"
     "  --type T        f32, tf32 (cuda: products of f32 numbers with 10 bits) or bf16 (ops on "
     "cuda)\n"
+    "  --out FILE      tune: the table\n"
     "  --json          one JSON object per line\n\n"
     "  p2s bench step --model sd2 --kind prompt2seg --size 128x192 --json\n";
 
@@ -54,9 +57,9 @@ typedef struct {
     int (*run)(const BenchOptions *options);
 } Subject;
 
-static const Subject subjects[] = {{"ops", bench_ops},         {"loss", bench_loss},
-                                   {"step", bench_step},       {"unet", bench_unet},
-                                   {"predict", bench_predict}, {"loader", bench_loader}};
+static const Subject subjects[] = {
+    {"ops", bench_ops},         {"loss", bench_loss}, {"step", bench_step},    {"unet", bench_unet},
+    {"predict", bench_predict}, {"tune", bench_tune}, {"loader", bench_loader}};
 
 static const Subject *subject_of(const char *name) {
     for (size_t i = 0; i < ARGUMENTS_COUNT(subjects); i++)
@@ -72,6 +75,7 @@ static bool read_options(int argc, char **argv, Words *words, BenchOptions *o, i
         ARG_TEXT("--size", o->size),
         ARG_CHOICE("--type", o->type, "f32|tf32|bf16"),
         ARG_TEXT("--inputs", o->inputs),
+        ARG_TEXT("--out", o->out),
         ARG_RANGE("--batch", INTEGER, o->batch, 1, 4096),
         ARG_RANGE("--tokens", INTEGER, o->tokens, 1, 4096),
         ARG_RANGE("--instances", INTEGER, o->instances, 1, 100000),
@@ -108,7 +112,8 @@ int cmd_bench(int argc, char **argv) {
     if (!read_options(argc, argv, &words, &options, &code)) return code;
     const Subject *subject = words.count > 0 ? subject_of(words.items[0]) : NULL;
     if (!subject)
-        return arguments_wrong("bench", "expected one of ops, loss, step, unet, predict, loader");
+        return arguments_wrong("bench",
+                               "expected one of ops, loss, step, unet, predict, tune, loader");
     if (words.count == 2 && subject->run != bench_ops)
         return arguments_wrong("bench", "unexpected \"%s\"", words.items[1]);
     options.only = words.count == 2 ? words.items[1] : NULL;

@@ -3,10 +3,14 @@
 #include "cpu/cpu.h"
 
 #include "base/error.h"
+#include "cpu/conv_table.h"
 #include "cpu/fast.h"
 #include "cpu/memory.h"
 
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #ifdef _OPENMP
 #include <omp.h>
@@ -118,12 +122,21 @@ static const Backend reference = {.name = "cpu-reference",
 };
 
 static Backend fast;
+static char fast_kernels_text[64];
+static bool fast_made;
 
 static void make_fast(void) {
     fast = reference;
     fast.name = "cpu";
     const FastKernels *kernels = fast_kernels();
-    if (!kernels) return;
+    const char *choices = getenv("P2S_CHOICES");
+    fast_made = kernels && (!choices || !*choices || conv_table_read(choices) == 0);
+    if (!fast_made) return;
+    snprintf(fast_kernels_text, sizeof fast_kernels_text, "%s", kernels->name);
+    if (conv_table_digest() != 0)
+        snprintf(fast_kernels_text, sizeof fast_kernels_text, "%s choices %016" PRIx64,
+                 kernels->name, conv_table_digest());
+    fast.kernels = fast_kernels_text;
     fast.sum_of_squares = kernels->sum_of_squares;
     fast.adamw = kernels->adamw;
 #define FAST(name)                              \
@@ -136,7 +149,8 @@ static void make_fast(void) {
 const Backend *cpu_backend(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_fast);
-    return fast_kernels() ? &fast : NULL;
+    if (fast_made) return &fast;
+    return error_is_set() ? NULL : error_null("P2S_ISA or P2S_CHOICES cannot be followed");
 }
 
 const Backend *cpu_reference_backend(void) {

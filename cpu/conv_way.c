@@ -2,14 +2,22 @@
 // The ways of convolution: what they can do, and which is taken. See conv_way.h.
 #include "cpu/conv_way.h"
 
+#include "cpu/conv_table.h"
 #include "cpu/fast.h"
 
 static ConvWay forced = WAY_COUNT;
+static void (*watcher)(const ConvCase *key, void *context);
+static void *watcher_context;
 
 const char *conv_way_name(ConvWay way) {
     static const char *const names[WAY_COUNT] = {"reference", "product", "patches", "winograd",
                                                  "library"};
     return names[way];
+}
+
+void conv_way_watch(void (*see)(const ConvCase *key, void *context), void *context) {
+    watcher = see;
+    watcher_context = context;
 }
 
 void conv_way_force(ConvWay way) {
@@ -76,7 +84,11 @@ static bool prefers_winograd(const ConvShape *s) {
 }
 
 ConvWay conv_way(ConvPass pass, const ConvShape *s, bool upsampled) {
+    const ConvCase key = {.pass = pass, .shape = *s, .upsampled = upsampled};
+    if (watcher) watcher(&key, watcher_context);
     if (forced != WAY_COUNT && conv_way_can(forced, pass, s, upsampled)) return forced;
+    ConvWay chosen = conv_table_find(&key);
+    if (chosen != WAY_COUNT) return chosen;
     if (product_can(s, upsampled)) return WAY_PRODUCT;
     if (prefers_patches(s) && onednn_exists()) return WAY_PATCHES;
     if (prefers_winograd(s)) return WAY_WINOGRAD;

@@ -7,6 +7,13 @@
 
 #include "cpu/onednn.h"
 
+// A pass of a convolution; `upsampled`: x is stored at half the sides of the shape.
+typedef struct {
+    ConvPass pass;
+    ConvShape shape;
+    bool upsampled;
+} ConvCase;
+
 // clang-format off
 typedef enum {
     WAY_REFERENCE, // the definition (conv2d.c)
@@ -27,8 +34,9 @@ bool conv_way_can(ConvWay way, ConvPass pass, const ConvShape *shape, bool upsam
 // The way that is taken, which can run.
 ConvWay conv_way(ConvPass pass, const ConvShape *shape, bool upsampled);
 
-// Until the next call every pass that can takes this way, and others their own; WAY_COUNT ends it.
-// For measurements and tests, not while kernels run.
+// For measurements and tests, not while kernels run. watch: `see` is told of every pass
+// from now on (NULL: nobody). force: every pass that can takes this way (WAY_COUNT: its own).
+void conv_way_watch(void (*see)(const ConvCase *key, void *context), void *context);
 void conv_way_force(ConvWay way);
 
 #endif

@@ -2,6 +2,7 @@
 // Checkpoints. See checkpoint.h.
 #include "train/checkpoint.h"
 
+#include "autograd/backend.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -33,14 +34,21 @@ static json_t *state_of(const char *folder) {
     return state;
 }
 
+// Which kernels compute; "" where only shapes and threads decide the bits.
+static const char *kernels_in_use(void) {
+    const char *kernels = backend_current() ? backend_current()->kernels : NULL;
+    return kernels ? kernels : "";
+}
+
 // `before`: the state of the checkpoint that frozen weights were linked from, NULL without.
 static int save_state(const char *folder, const TrainConfig *config, const Model *model,
                       int64_t step, const json_t *before) {
     json_t *frozen = frozen_digests(model, folder, json_object_get(before, "frozen"));
     if (!frozen) return -1;
-    json_t *state = json_pack("{s:I, s:s, s:I, s:I, s:o}", "step", (json_int_t)step, "task",
-                              task_find(config)->name, "seed", (json_int_t)config->seed, "threads",
-                              (json_int_t)config->threads, "frozen", frozen);
+    json_t *state =
+        json_pack("{s:I, s:s, s:I, s:I, s:s, s:o}", "step", (json_int_t)step, "task",
+                  task_find(config)->name, "seed", (json_int_t)config->seed, "threads",
+                  (json_int_t)config->threads, "kernels", kernels_in_use(), "frozen", frozen);
     char *text = state ? json_dumps(state, JSON_INDENT(2)) : NULL;
     char *path = path_join(folder, "state.json");
     int result = text && path ? file_write(path, text, strlen(text)) : -1;
@@ -203,6 +211,11 @@ static int check_state(const char *path, const json_t *state, const TrainConfig 
         return error_int("%s: the run began with %lld threads; with %lld it would not continue to "
                          "the same bits (give threads=%lld)",
                          path, (long long)threads, (long long)config->threads, (long long)threads);
+    const char *kernels = json_string_value(json_object_get(state, "kernels"));
+    if (kernels && strcmp(kernels, kernels_in_use()) != 0)
+        return error_int("%s: the run began with the kernels \"%s\"; with \"%s\" it would not "
+                         "continue to the same bits (P2S_ISA and P2S_CHOICES decide)",
+                         path, kernels, kernels_in_use());
     *step = json_integer_value(at);
     return 0;
 }
