@@ -7,9 +7,10 @@
 //     y = A' [(G g G') * (B' d B)] A        * element by element, summed over channels
 //
 // so that for each of the 36 elements all tiles and channels are one matrix product. The matrices
-// follow from interpolation at 0, a, -a, b, -b and infinity with a = 5/8, b = 3/2, whose error is less
-// than half of that of 1 and 2 (docs/speed.md). The input gradient is the same with the kernel turned by 180 degrees
-// and the channels exchanged; the weight gradient is G' [sum (A dy A') * (B' d B)] G.
+// follow from interpolation at 0, a, -a, b, -b and infinity with a = 5/8, b = 3/2, whose error is
+// less than half of that of 1 and 2 (docs/speed.md). The input gradient is the same with the kernel
+// turned by 180 degrees and the channels exchanged; the weight gradient is G' [sum (A dy A') * (B'
+// d B)] G.
 #ifndef CPU_FAST_WINOGRAD_H
 #define CPU_FAST_WINOGRAD_H
 
