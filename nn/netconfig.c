@@ -11,11 +11,15 @@
 enum { MAX_CONFIG = 1000000 };
 
 json_t *netconfig_read(const char *path) {
+    return netconfig_read_object(path, MAX_CONFIG, JSON_REJECT_DUPLICATES);
+}
+
+json_t *netconfig_read_object(const char *path, size_t limit, size_t flags) {
     size_t size = 0;
-    char *text = file_read(path, MAX_CONFIG, &size);
+    char *text = file_read(path, limit, &size);
     if (!text) return NULL;
     json_error_t problem;
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
+    json_t *root = json_loadb(text, size, flags, &problem);
     free(text);
     if (!root) return error_null("%s:%d: %s", path, problem.line, problem.text);
     if (json_is_object(root)) return root;

@@ -17,6 +17,8 @@ typedef struct {
 // Reads a JSON object from a file of at most 1 MB; the caller owns it (json_decref). NULL and an
 // error that names the file.
 json_t *netconfig_read(const char *path);
+// The same of any JSON object, of at most `limit` bytes, with jansson's decoding flags.
+json_t *netconfig_read_object(const char *path, size_t limit, size_t flags);
 // Writes it, atomically.
 int netconfig_write(const char *path, const json_t *root);
 

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "nn/netconfig.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -16,19 +17,6 @@
 
 // MAX_MERGES: what the reference keeps of a file, 49152 tokens less 256 bytes and 2 special ones.
 enum { MAX_FILE = 1 << 26, MAX_MERGES = 49152 - 256 - 2 };
-
-static json_t *read_object(const char *path, size_t flags) {
-    size_t size = 0;
-    char *text = file_read(path, MAX_FILE, &size);
-    if (!text) return NULL;
-    json_error_t problem;
-    json_t *root = json_loadb(text, size, flags, &problem);
-    free(text);
-    if (!root) return error_null("%s:%d: %s", path, problem.line, problem.text);
-    if (json_is_object(root)) return root;
-    json_decref(root);
-    return error_null("%s: not a JSON object", path);
-}
 
 // ---- the vocabulary -----------------------------------------------------------------------------
 
@@ -259,7 +247,8 @@ static int take_specials(Tokenizer *tokenizer, const json_t *vocabulary, const j
 // model_max_length, may be 10^30.
 static int read_optional(const char *folder, const char *name, json_t **root) {
     char *path = path_join(folder, name);
-    if (path && file_exists(path)) *root = read_object(path, JSON_DECODE_INT_AS_REAL);
+    if (path && file_exists(path))
+        *root = netconfig_read_object(path, MAX_FILE, JSON_DECODE_INT_AS_REAL);
     int result = path && (*root || !file_exists(path)) ? 0 : -1;
     free(path);
     return result;
@@ -279,7 +268,8 @@ static int read_specials(Tokenizer *tokenizer, const json_t *vocabulary, const c
 static int read_all(Tokenizer *tokenizer, const char *folder) {
     char *vocabulary_path = path_join(folder, "vocab.json");
     char *merges_path = path_join(folder, "merges.txt");
-    json_t *vocabulary = vocabulary_path && merges_path ? read_object(vocabulary_path, 0) : NULL;
+    json_t *vocabulary =
+        vocabulary_path && merges_path ? netconfig_read_object(vocabulary_path, MAX_FILE, 0) : NULL;
     int result = vocabulary ? 0 : -1;
     if (result == 0 && check_ids(vocabulary)) result = error_context("%s", vocabulary_path);
     if (result == 0) result = read_specials(tokenizer, vocabulary, folder);

@@ -19,7 +19,8 @@
 
 // Adam's first steps have the size of the learning rate whatever the gradient's, so that noise in
 // gradients near 0 moves some weights: the weights' limit is a share of how far they went. In bf16
-// some 150 results in a row are each rounded by up to 2^-9: 2^-9 sqrt(150) = 0.024 of the loss.
+// each result is rounded by up to 2^-9; with an assumed 150 of them in a row, whose errors are
+// independent, that is 2^-9 sqrt(150) = 0.024 of the loss (measured: 0.013 to 0.018).
 static const double LOSS_LIMIT = 1e-5, WEIGHT_LIMIT = 1e-3, BF16_LIMIT = 0.024; // shares
 enum { STEPS = 2, LISTS = 1 << 16 }; // bytes: the optimizer keeps its list of tensors
 
