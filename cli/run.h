@@ -62,7 +62,8 @@ typedef struct {
     GROUP(text)                \
     GROUP(image)               \
     GROUP(mask)                \
-    GROUP(prompt)
+    GROUP(prompt)              \
+    GROUP(predict)
 // clang-format on
 
 #define GROUP(name) extern const ComponentGroup components_##name;

@@ -165,27 +165,29 @@ static Tensor *decode(const Predictor *predictor, const UnetResiduals *residuals
     return op_minmax_normalise(y, MINMAX_INFERENCE, true);
 }
 
-// Cuts the padding off and drops the fractions.
-static void to_bytes(const Geometry *geometry, const float *values, Image *inner) {
-    for (int y = 0; y < inner->height; y++) {
-        const float *from = values + 3 * (size_t)y * (size_t)geometry->padded_width;
-        uint8_t *to = inner->pixels + 3 * (size_t)y * (size_t)inner->width;
-        for (int i = 0; i < 3 * inner->width; i++)
-            to[i] = (uint8_t)fminf(fmaxf(from[i], 0.0f), 255.0f);
+// Cuts the padding off: [h,w,3], owned by the caller.
+static float *cut(const Geometry *geometry, const Tensor *decoded) {
+    const size_t row = 3 * (size_t)geometry->inner_width;
+    float *values = array_new((size_t)tensor_numel(decoded), sizeof *values);
+    if (!values) return NULL;
+    if (tensor_read_float(decoded, values) != 0) {
+        free(values);
+        return NULL;
     }
+    for (int y = 1; y < geometry->inner_height; y++)
+        memmove(values + (size_t)y * row, values + 3 * (size_t)y * (size_t)geometry->padded_width,
+                row * sizeof *values);
+    return values;
 }
 
-static int to_image(const Geometry *geometry, const Tensor *decoded, Image *features) {
+// Drops the fractions and resizes to the image.
+static int to_image(const Geometry *geometry, const float *decoded, Image *features) {
     Image inner = {0};
-    float *values = array_new((size_t)tensor_numel(decoded), sizeof *values);
-    int result = -1;
-    if (values && tensor_read_float(decoded, values) == 0 &&
-        image_new(&inner, geometry->inner_width, geometry->inner_height, 3) == 0) {
-        to_bytes(geometry, values, &inner);
-        result =
-            image_resize(&inner, geometry->width, geometry->height, RESAMPLE_LANCZOS, features);
-    }
-    free(values);
+    if (image_new(&inner, geometry->inner_width, geometry->inner_height, 3) != 0) return -1;
+    for (size_t i = 0; i < 3 * (size_t)inner.width * (size_t)inner.height; i++)
+        inner.pixels[i] = (uint8_t)fminf(fmaxf(decoded[i], 0.0f), 255.0f);
+    const int result =
+        image_resize(&inner, geometry->width, geometry->height, RESAMPLE_LANCZOS, features);
     image_free(&inner);
     return result;
 }
@@ -224,17 +226,32 @@ static Tensor *prompted(const Predictor *predictor, const PixelPoint *points, in
     return decode(predictor, &residuals);
 }
 
-static int predict(Predictor *predictor, const Image *image, const PixelPoint *points, int count,
-                   Image *features) {
+static float *decoded_image(Predictor *predictor, const Image *image, const PixelPoint *points,
+                            int count) {
     const bool recording = tape_record(false);
-    int result = take_image(predictor, image);
-    if (result == 0) {
+    float *values = NULL;
+    if (take_image(predictor, image) == 0) {
         Tensor *decoded = count > 0 ? prompted(predictor, points, count) : decode(predictor, NULL);
-        result = decoded ? to_image(&predictor->geometry, decoded, features) : -1;
+        values = decoded ? cut(&predictor->geometry, decoded) : NULL;
     }
     tape_reset();
     tape_record(recording);
+    return values;
+}
+
+static int predict(Predictor *predictor, const Image *image, const PixelPoint *points, int count,
+                   Image *features) {
+    float *decoded = decoded_image(predictor, image, points, count);
+    const int result = decoded ? to_image(&predictor->geometry, decoded, features) : -1;
+    free(decoded);
     return result;
+}
+
+float *predictor_decoded(Predictor *predictor, const Image *image, int *width, int *height) {
+    float *decoded = decoded_image(predictor, image, NULL, 0);
+    *width = predictor->geometry.inner_width;
+    *height = predictor->geometry.inner_height;
+    return decoded;
 }
 
 int predictor_features(Predictor *predictor, const Image *image, Image *features) {

@@ -20,8 +20,12 @@ void predictor_close(Predictor *predictor);
 // recorded; the tape is reset. Fails when a side would vanish at the processing resolution.
 int predictor_features(Predictor *predictor, const Image *image, Image *features);
 
-// The same with the points of one object as input of the branch. Fails when the model has no branch
-// or a point lies outside the image.
+// What that image is made from: the decoded one in 0..255 at the processing resolution, before its
+// fractions are dropped. [*height,*width,3], which the caller frees; NULL and an error as above.
+float *predictor_decoded(Predictor *predictor, const Image *image, int *width, int *height);
+
+// predictor_features with the points of one object as input of the branch. Fails when the model has
+// no branch or a point lies outside the image.
 int predictor_branch_features(Predictor *predictor, const Image *image, const PixelPoint *points,
                               int count, Image *features);
 

@@ -8,6 +8,7 @@
 #include "eval/predictor.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,48 @@ Test(predictor, any_size_gives_features_of_its_own_size) {
         image_free(&image);
         image_free(&features);
     }
+    predictor_close(predictor);
+    model_free(model);
+}
+
+// The image with its last column and row repeated.
+static Image new_padded(const Image *image, int width, int height) {
+    Image padded = {0};
+    cr_assert_eq(image_new(&padded, width, height, 3), 0);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            const int from_x = x < image->width ? x : image->width - 1;
+            const int from_y = y < image->height ? y : image->height - 1;
+            memcpy(padded.pixels + 3 * (y * width + x),
+                   image->pixels + 3 * (from_y * image->width + from_x), 3);
+        }
+    return padded;
+}
+
+Test(predictor, the_decoded_image_is_without_its_padding_and_has_its_fractions) {
+    Model *model = new_model(false);
+    Image image = new_image(30, 21, 3), padded = new_padded(&image, 32, 24), features = {0};
+    const PredictSettings settings = settings_of(PREDICT_MINMAX, PREDICT_X0_IMAGE, 0);
+    Predictor *predictor = predictor_open(model, &settings);
+    int width, height, padded_width, padded_height, whole = 0;
+    float *decoded = predictor_decoded(predictor, &image, &width, &height);
+    cr_assert_not_null(decoded, "%s", error_message());
+    cr_assert_eq(predictor_features(predictor, &image, &features), 0, "%s", error_message());
+    float *outer = predictor_decoded(predictor, &padded, &padded_width, &padded_height);
+    cr_assert_not_null(outer, "%s", error_message());
+    cr_assert(width == 30 && height == 21 && padded_width == 32 && padded_height == 24);
+    for (int i = 0; i < 3 * width * height; i++) {
+        const int y = i / (3 * width), x = i % (3 * width);
+        cr_assert_eq(decoded[i], outer[3 * padded_width * y + x], "value %d", i);
+        cr_assert_eq(features.pixels[i], (uint8_t)decoded[i], "value %d", i);
+        whole += decoded[i] == floorf(decoded[i]);
+    }
+    cr_assert_lt(whole, 20);
+    free(decoded);
+    free(outer);
+    image_free(&image);
+    image_free(&padded);
+    image_free(&features);
     predictor_close(predictor);
     model_free(model);
 }
