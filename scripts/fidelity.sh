@@ -3,7 +3,7 @@
 # Our components beside the reference implementations: same random weights and inputs, both run
 # here, forward and backward, one table. Exit code 1 when anything lies above its limit.
 #
-#   scripts/fidelity.sh [--seed N] [--only COMPONENT] [--json FILE] [--kernels KIND]
+#   scripts/fidelity.sh [--seed N] [--only COMPONENT] [--json FILE] [--kernels KIND] [--jobs N]
 #   scripts/fidelity.sh --list
 #
 # Makes its own Python environment with pinned versions (build/fidelity-venv, or $P2S_FIDELITY_VENV;

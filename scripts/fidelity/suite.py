@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Runs the components of the fidelity suite and prints one table. See scripts/fidelity.sh and trial.py."""
 import argparse
+import concurrent.futures
+import functools
 import gc
 import importlib
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -35,6 +38,7 @@ def arguments():
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--kernels", choices=["fast", "winograd", "direct", "reference", "both"], default="both",
                         help="of ours; both: Winograd convolution wherever it can, and none")
+    parser.add_argument("--jobs", type=int, default=2, help="components at a time (2): where one side has a single thread")
     parser.add_argument("--record", metavar="DIR", help="keep small blocks as fixtures (tests/fixtures/run)")
     parser.add_argument("--list", action="store_true", help="name the components and end")
     return parser.parse_args()
@@ -56,9 +60,13 @@ def describe(row):
             f"{number(row['limit_forward']):>7} {gradients[0]:>8} {gradients[1]:>8} {gradients[2]:>7} {row['seconds']:5.1f}  {tail}")
 
 
-def attempt(name, options, kernels):
+def processor_seconds():
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def attempt(options, name, kernels):
     """One row of the table."""
-    start = time.monotonic()
+    start, processor = time.monotonic(), processor_seconds()
     with tempfile.TemporaryDirectory(prefix="p2s-fidelity-") as folder:
         trial = Trial(name, options.seed, os.environ["P2S_PROGRAM"], folder, kernels, options.record)
         torch.manual_seed(trial.seed)
@@ -75,7 +83,8 @@ def attempt(name, options, kernels):
             "input_gradient": trial.input_worst, "parameter_gradient": trial.parameter_worst,
             "where_gradient": trial.gradient_where, "has_gradient": trial.has_gradient,
             "limit_forward": trial.forward_limit, "limit_gradient": trial.gradient_limit,
-            "wrong": "; ".join(trial.wrong), "ok": trial.ok, "seconds": time.monotonic() - start}
+            "wrong": "; ".join(trial.wrong), "ok": trial.ok, "seconds": time.monotonic() - start,
+            "processor_seconds": processor_seconds() - processor}
 
 
 def main():
@@ -90,17 +99,20 @@ def main():
         print(f"no component begins with {options.only}; there are: {', '.join(COMPONENTS)}", file=sys.stderr)
         return 2
     print(f"seed {options.seed}, torch {torch.__version__}\n{HEADER}")
-    rows, start = [], time.monotonic()
+    rows, work, start = [], [], time.monotonic()
     for name in names:
         pair = ["fast"] if COMPONENTS[name].once else ["winograd", "direct"]
-        for kernels in pair if options.kernels == "both" else [options.kernels]:
-            rows.append(attempt(name, options, kernels))
-            print(describe(rows[-1]), flush=True)
+        work += [(name, kernels) for kernels in (pair if options.kernels == "both" else [options.kernels])]
+    with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
+        for row in pool.map(functools.partial(attempt, options), *zip(*work)):
+            rows.append(row)
+            print(describe(row), flush=True)
     if options.json:
         with open(options.json, "w") as file:
             json.dump(rows, file, indent=1)
     failed = [f"{row['component']} ({row['kernels']})" for row in rows if not row["ok"]]
-    print(f"{len(names)} components, {len(rows)} rows, {len(failed)} failed, {time.monotonic() - start:.0f} s"
+    print(f"{len(names)} components, {len(rows)} rows, {len(failed)} failed, {time.monotonic() - start:.0f} s, "
+          f"{sum(row['processor_seconds'] for row in rows):.0f} s of processors"
           + (": " + ", ".join(failed) if failed else ""))
     return 1 if failed else 0
 
