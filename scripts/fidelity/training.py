@@ -170,15 +170,24 @@ def step_gen2seg(trial):
     trial.shape(inputs["image"].shape)
 
 
+def prompt_map(point, height, width, sigma):
+    y, x = np.mgrid[:height, :width]
+    if point is None:
+        return np.zeros((height, width))
+    return np.exp(-((y - point[0]) / (sigma * (height - 1))) ** 2 / 2 - ((x - point[1]) / (sigma * (width - 1))) ** 2 / 2)
+
+
 @component("step.prompt2seg")
 def step_prompt2seg(trial):
-    """The frozen U-Net with the branch. Ours draws the prompts: which ids they name is read off the condition."""
+    """The frozen U-Net with the branch. Ours draws the prompts: where they lie and which ids they name is read off the
+    condition's peaks, around which it must be the Gaussian of method 5.3."""
     models = Models(trial, branch=True)
     models.unet.requires_grad_(False)
     inputs, moments = draw_step(trial, models.branch, 2, 24, 20)
-    ours = trial.run("step.prompt2seg", inputs | moments, model=models.folder, step=199, **{"prompt.min_area": 4})
+    ours = trial.run("step.prompt2seg", inputs | moments, model=models.folder, step=199, **{"prompt.min_area": 4, "prompt.sigma": 0.1})
     condition = ours["prompt"]
     peaks = [[np.unravel_index(c.argmax(), c.shape) if c.any() else None for c in image] for image in condition]
+    trial.forward("prompt", np.array([[prompt_map(p, 24, 20, 0.1) for p in row] for row in peaks]), condition)
     prompted = np.array([[labels[p] if p else 0 for p in row] for labels, row in zip(inputs["labels"], peaks)])
     trial.true("a prompt in every image", all(row.any() for row in prompted))
     loss, shown = models.prompt2seg(inputs["image"], inputs["labels"], inputs["no_background"], condition, prompted)
