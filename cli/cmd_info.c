@@ -128,11 +128,12 @@ static int info_model(const char *folder) {
     }
     if (predict_settings_read(&settings, folder) != 0) return -1;
     printf("empty prompt %s\n", has(folder, "empty_prompt.safetensors") ? "present" : "missing");
-    printf("prediction   longer side %lld, %s output, x0 from %s, prompt sigma %g%s\n",
+    printf("prediction   longer side %lld, %s output, x0 from %s, %s prompts, sigma %g%s\n",
            (long long)settings.resolution,
            settings.normalise == PREDICT_AFFINE ? "affine" : "min-max",
            settings.x0 == PREDICT_X0_IMAGE ? "the image's latent" : "a zero latent",
-           settings.prompt_sigma, has(folder, "p2s.json") ? "" : " (no p2s.json: as published)");
+           condition_names[settings.encoding], settings.prompt_sigma,
+           has(folder, "p2s.json") ? "" : " (no p2s.json: as published)");
     return 0;
 }
 

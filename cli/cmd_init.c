@@ -66,7 +66,10 @@ static int save_settings(const char *source, const char *folder) {
     PredictSettings settings = predict_settings_default();
     if (folder_exists(source) && predict_settings_read(&settings, source) != 0) return -1;
     if (strcmp(source, "miniature") == 0)
-        settings = (PredictSettings){PREDICT_AFFINE, PREDICT_X0_ZERO, 64, 0.02};
+        settings = (PredictSettings){.normalise = PREDICT_AFFINE,
+                                     .x0 = PREDICT_X0_ZERO,
+                                     .resolution = 64,
+                                     .prompt_sigma = 0.02};
     return predict_settings_write(&settings, folder);
 }
 

@@ -21,32 +21,35 @@ PredictSettings predict_settings_default(void) {
 }
 
 // Index of the word that stands under the key; `value` stays when there is none.
-static int choose(const json_t *root, const char *key, const char *const names[2], int *value) {
+static int choose(const json_t *root, const char *key, const char *const *names, int count,
+                  int *value) {
     const json_t *found = json_object_get(root, key);
     if (!found) return 0;
-    for (int i = 0; i < 2 && json_is_string(found); i++)
+    for (int i = 0; i < count && json_is_string(found); i++)
         if (strcmp(json_string_value(found), names[i]) == 0) {
             *value = i;
             return 0;
         }
-    return error_int("%s must be \"%s\" or \"%s\"", key, names[0], names[1]);
+    return error_int("%s must be \"%s\"%s%s%s or \"%s\"", key, names[0], count > 2 ? ", \"" : "",
+                     count > 2 ? names[1] : "", count > 2 ? "\"" : "", names[count - 1]);
 }
 
 static int take(PredictSettings *settings, const json_t *root) {
-    static const NetconfigRule rules[] = {{"normalise", NULL},
-                                          {"x0", NULL},
-                                          {"resolution", NULL},
-                                          {"prompt_sigma", NULL},
-                                          {NULL, NULL}};
-    int normalise = (int)settings->normalise, x0 = (int)settings->x0;
+    static const NetconfigRule rules[] = {{"normalise", NULL},       {"x0", NULL},
+                                          {"resolution", NULL},      {"prompt_sigma", NULL},
+                                          {"prompt_encoding", NULL}, {NULL, NULL}};
+    int normalise = (int)settings->normalise, x0 = (int)settings->x0,
+        encoding = (int)settings->encoding;
     if (netconfig_check(root, rules) != 0 ||
-        choose(root, "normalise", normalise_names, &normalise) != 0 ||
-        choose(root, "x0", x0_names, &x0) != 0 ||
+        choose(root, "normalise", normalise_names, 2, &normalise) != 0 ||
+        choose(root, "x0", x0_names, 2, &x0) != 0 ||
+        choose(root, "prompt_encoding", condition_names, 3, &encoding) != 0 ||
         netconfig_integer(root, "resolution", 0, most, &settings->resolution) != 0 ||
         netconfig_number(root, "prompt_sigma", 1e-6, 1, &settings->prompt_sigma) != 0)
         return -1;
     settings->normalise = (PredictNormalise)normalise;
     settings->x0 = (PredictX0)x0;
+    settings->encoding = (ConditionEncoding)encoding;
     return 0;
 }
 
@@ -71,10 +74,10 @@ int predict_settings_read(PredictSettings *settings, const char *folder) {
 }
 
 int predict_settings_write(const PredictSettings *settings, const char *folder) {
-    json_t *root =
-        json_pack("{s:s,s:s,s:I,s:f}", "normalise", normalise_names[settings->normalise], "x0",
-                  x0_names[settings->x0], "resolution", (json_int_t)settings->resolution,
-                  "prompt_sigma", settings->prompt_sigma);
+    json_t *root = json_pack(
+        "{s:s,s:s,s:I,s:f,s:s}", "normalise", normalise_names[settings->normalise], "x0",
+        x0_names[settings->x0], "resolution", (json_int_t)settings->resolution, "prompt_sigma",
+        settings->prompt_sigma, "prompt_encoding", condition_names[settings->encoding]);
     if (!root) return error_int("%s: out of memory", folder);
     char *path = path_join(folder, "p2s.json");
     const int result = path ? netconfig_write(path, root) : -1;

@@ -4,6 +4,7 @@
 #ifndef EVAL_PREDICT_SETTINGS_H
 #define EVAL_PREDICT_SETTINGS_H
 
+#include "eval/condition.h"
 #include "eval/config.h"
 
 #include <stdint.h>
@@ -23,9 +24,10 @@ typedef struct {
     PredictX0 x0;               // "x0": "image" or "zero"
     int64_t resolution;         // "resolution": longer side that the network sees; 0 = the image's
     double prompt_sigma;        // "prompt_sigma": of the branch's Gaussian prompts, in sides
+    ConditionEncoding encoding; // "prompt_encoding": "gaussian", "similarity" or "both"
 } PredictSettings;
 
-// minmax, image, 768, 0.01.
+// minmax, image, 768, 0.01, gaussian.
 PredictSettings predict_settings_default(void);
 
 // Gives them what an evaluation's configuration says otherwise.

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "data/resample.h"
-#include "nn/prompt_map.h"
+#include "eval/condition.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -26,6 +26,7 @@ struct Predictor {
     Geometry geometry;
     Tensor *latent;
     UnetFeatures encoded;
+    Image plain; // what the model paints without prompts, inner size; made when a condition asks
 };
 
 Predictor *predictor_open(Model *model, const PredictSettings *settings) {
@@ -39,6 +40,8 @@ Predictor *predictor_open(Model *model, const PredictSettings *settings) {
 static void forget(Predictor *predictor) {
     image_free(&predictor->image);
     predictor->image = (Image){0};
+    image_free(&predictor->plain);
+    predictor->plain = (Image){0};
     tensor_free(predictor->latent);
     predictor->latent = NULL;
     unet_features_free(&predictor->encoded);
@@ -151,18 +154,19 @@ static int take_image(Predictor *predictor, const Image *image) {
 
 // ---- the features -------------------------------------------------------------------------------
 
-// From the U-Net's answer to the decoded image [1,H,W,3] in 0..255.
+Tensor *predictor_decode(Model *model, const PredictSettings *settings, Tensor *latent, Tensor *v) {
+    Tensor *clean = settings->x0 == PREDICT_X0_IMAGE ? model_clean_inference(model, latent, v)
+                                                     : model_clean_training(model, v);
+    Tensor *y = vae_decode(model->vae, clean);
+    if (settings->normalise == PREDICT_AFFINE) return op_clamp(op_affine(y, 127.5, 127.5), 0, 255);
+    return op_minmax_normalise(y, MINMAX_INFERENCE, true);
+}
+
 static Tensor *decode(const Predictor *predictor, const UnetResiduals *residuals) {
     Model *model = predictor->model;
     Tensor *v = unet_decode(model->unet, &predictor->encoded, MODEL_TIMESTEP, model->infer_context,
                             residuals);
-    Tensor *clean = predictor->settings.x0 == PREDICT_X0_IMAGE
-                        ? model_clean_inference(model, predictor->latent, v)
-                        : model_clean_training(model, v);
-    Tensor *y = vae_decode(model->vae, clean);
-    if (predictor->settings.normalise == PREDICT_AFFINE)
-        return op_clamp(op_affine(y, 127.5, 127.5), 0, 255);
-    return op_minmax_normalise(y, MINMAX_INFERENCE, true);
+    return predictor_decode(model, &predictor->settings, predictor->latent, v);
 }
 
 // Cuts the padding off: [h,w,3], owned by the caller.
@@ -180,20 +184,35 @@ static float *cut(const Geometry *geometry, const Tensor *decoded) {
     return values;
 }
 
-// Drops the fractions and resizes to the image.
+// Drops the fractions, at the size that the network saw.
+static int to_inner(const Geometry *geometry, const float *decoded, Image *inner) {
+    if (image_new(inner, geometry->inner_width, geometry->inner_height, 3) != 0) return -1;
+    for (size_t i = 0; i < 3 * (size_t)inner->width * (size_t)inner->height; i++)
+        inner->pixels[i] = (uint8_t)fminf(fmaxf(decoded[i], 0.0f), 255.0f);
+    return 0;
+}
+
 static int to_image(const Geometry *geometry, const float *decoded, Image *features) {
     Image inner = {0};
-    if (image_new(&inner, geometry->inner_width, geometry->inner_height, 3) != 0) return -1;
-    for (size_t i = 0; i < 3 * (size_t)inner.width * (size_t)inner.height; i++)
-        inner.pixels[i] = (uint8_t)fminf(fmaxf(decoded[i], 0.0f), 255.0f);
-    const int result =
-        image_resize(&inner, geometry->width, geometry->height, RESAMPLE_LANCZOS, features);
+    int result = to_inner(geometry, decoded, &inner);
+    if (result == 0)
+        result =
+            image_resize(&inner, geometry->width, geometry->height, RESAMPLE_LANCZOS, features);
     image_free(&inner);
     return result;
 }
 
-// The branch's condition [1,H,W,P]: the points in its first channel.
-static Tensor *condition_of(const Predictor *predictor, const PixelPoint *points, int count) {
+static int make_plain(Predictor *predictor) {
+    if (predictor->settings.encoding == CONDITION_GAUSSIAN || predictor->plain.pixels) return 0;
+    const Tensor *decoded = decode(predictor, NULL);
+    float *values = decoded ? cut(&predictor->geometry, decoded) : NULL;
+    const int result = values ? to_inner(&predictor->geometry, values, &predictor->plain) : -1;
+    free(values);
+    return result;
+}
+
+// The branch's condition [1,H,W,P]: the object in its first channel or channels.
+static Tensor *condition_of(Predictor *predictor, const PixelPoint *points, int count) {
     const Geometry *geometry = &predictor->geometry;
     const PromptMapSize size = {.height = geometry->inner_height,
                                 .width = geometry->inner_width,
@@ -206,17 +225,19 @@ static Tensor *condition_of(const Predictor *predictor, const PixelPoint *points
         const double y = geometry->height > 1 ? points[i].y / (geometry->height - 1.0) : 0.5;
         inner[i] = (PromptPoint){x * (geometry->inner_width - 1), y * (geometry->inner_height - 1)};
     }
+    if (make_plain(predictor) != 0) return NULL;
     Tensor *map = tape_result(F32, DIMS(1, size.padded_height, size.padded_width, size.channels));
     float *values = map ? array_new((size_t)tensor_numel(map), sizeof *values) : NULL;
-    const bool made = values &&
-                      prompt_map_gaussian(&size, inner, count, predictor->settings.prompt_sigma, 0,
-                                          values) == 0 &&
-                      tensor_write_float(map, values) == 0;
+    const bool made =
+        values &&
+        condition_write(predictor->settings.encoding, &size, inner, count,
+                        predictor->settings.prompt_sigma, &predictor->plain, 0, values) == 0 &&
+        tensor_write_float(map, values) == 0;
     free(values);
     return made ? map : NULL;
 }
 
-static Tensor *prompted(const Predictor *predictor, const PixelPoint *points, int count) {
+static Tensor *prompted(Predictor *predictor, const PixelPoint *points, int count) {
     Model *model = predictor->model;
     Tensor *condition = condition_of(predictor, points, count);
     UnetResiduals residuals;

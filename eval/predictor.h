@@ -10,6 +10,10 @@
 
 typedef struct Predictor Predictor;
 
+// From the U-Net's answer v to the latent [N,h,w,4] of images to the decoded images [N,H,W,3] in
+// 0..255, on the tape.
+Tensor *predictor_decode(Model *model, const PredictSettings *settings, Tensor *latent, Tensor *v);
+
 // Borrows the model, on whose back end it runs. settings: NULL for predict_settings_default().
 // NULL and an error when out of memory.
 Predictor *predictor_open(Model *model, const PredictSettings *settings);

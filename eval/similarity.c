@@ -39,3 +39,11 @@ void similarity_map(const Image *features, const double query[3], SimilarityForm
         map[i] = (uint8_t)fminf(255.0f * ((s - low) / range), 255.0f);
     }
 }
+
+void similarity_confidence(const Image *features, const double query[3], float *confidence) {
+    const float q[3] = {(float)query[0], (float)query[1], (float)query[2]};
+    const ptrdiff_t count = (ptrdiff_t)features->width * features->height;
+#pragma omp parallel for schedule(static) if (count >= PARALLEL_PIXELS)
+    for (ptrdiff_t i = 0; i < count; i++)
+        confidence[i] = 1.0f / (1.0f + distance(features->pixels + 3 * i, q) / 32.0f);
+}

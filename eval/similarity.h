@@ -17,4 +17,8 @@ typedef enum {
 void similarity_map(const Image *features, const double query[3], SimilarityForm form,
                     uint8_t *map);
 
+// confidence = 1 / (1 + d/32): 1 at the query's colour, 1/2 at 32 levels from it. No extremes of
+// the image enter, so that a map means the same on every image. confidence: [H,W].
+void similarity_confidence(const Image *features, const double query[3], float *confidence);
+
 #endif

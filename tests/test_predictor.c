@@ -55,7 +55,7 @@ static void expect_same(const Image *a, const Image *b) {
 }
 
 static PredictSettings settings_of(PredictNormalise normalise, PredictX0 x0, int64_t resolution) {
-    return (PredictSettings){normalise, x0, resolution, 0.02};
+    return (PredictSettings){normalise, x0, resolution, 0.02, CONDITION_GAUSSIAN};
 }
 
 // The pipeline written out, for an image that is neither resized nor padded.
@@ -264,14 +264,15 @@ Test(predictor, what_cannot_be_asked_is_refused) {
 // ---- p2s.json -----------------------------------------------------------------------------------
 
 Test(predictor, settings_come_back_as_they_were_written) {
-    const PredictSettings written = settings_of(PREDICT_AFFINE, PREDICT_X0_ZERO, 64);
-    PredictSettings read;
+    PredictSettings written = settings_of(PREDICT_AFFINE, PREDICT_X0_ZERO, 64), read;
+    written.encoding = CONDITION_BOTH;
     cr_assert_eq(predict_settings_write(&written, folder), 0, "%s", error_message());
     cr_assert_eq(predict_settings_read(&read, folder), 0, "%s", error_message());
     cr_assert_eq(read.normalise, PREDICT_AFFINE);
     cr_assert_eq(read.x0, PREDICT_X0_ZERO);
     cr_assert_eq(read.resolution, 64);
     cr_assert_eq(read.prompt_sigma, 0.02);
+    cr_assert_eq(read.encoding, CONDITION_BOTH);
 }
 
 Test(predictor, a_folder_without_settings_is_asked_as_published) {
@@ -281,6 +282,7 @@ Test(predictor, a_folder_without_settings_is_asked_as_published) {
     cr_assert_eq(read.x0, PREDICT_X0_IMAGE);
     cr_assert_eq(read.resolution, 768);
     cr_assert_eq(read.prompt_sigma, 0.01);
+    cr_assert_eq(read.encoding, CONDITION_GAUSSIAN);
 }
 
 static void settings_fail(const char *json, const char *words) {
@@ -298,6 +300,7 @@ Test(predictor, impossible_settings_are_refused_with_their_file) {
     settings_fail("{\"x0\": 1}", "\"image\" or \"zero\"");
     settings_fail("{\"resolution\": -1}", "resolution");
     settings_fail("{\"prompt_sigma\": 0}", "prompt_sigma");
+    settings_fail("{\"prompt_encoding\": \"points\"}", "\"gaussian\", \"similarity\" or \"both\"");
     settings_fail("{\"resolutions\": 64}", "resolutions");
     settings_fail("[1", "");
 }

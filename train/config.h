@@ -50,6 +50,7 @@
     KEY(INT,    loss_cap,       "loss.cap",               "0", "[0, 1000000]", "largest number of counted ids of an image, 0 = no cap; the released code has 1251") \
     KEY(CHOICE, prompt_loss,    "prompt.loss",            "prompted", "prompted|fixed|latent", "method 5.4, or squared error to white on the object and black elsewhere, of the image or of its latent") \
     KEY(CHOICE, prompt_balance, "prompt.balance",         "halves", "halves|object|root|pixels", "fixed, latent: object and rest weigh alike, or all pixels of an image do: 1 over the object's area, over its square root, or 1") \
+    KEY(CHOICE, prompt_encoding, "prompt.encoding",       "gaussian", "gaussian|similarity|both", "what the branch sees of an object: a Gaussian at its points, a confidence map (how alike the frozen model's own feature image is to its colour there), or a channel with each") \
     KEY(DOUBLE, prompt_sigma,   "prompt.sigma",           "0.01", "(0, 1]", "deviation of the Gaussian prompt over the image side")           \
     KEY(INT,    prompt_points,  "prompt.points",          "1", "[1, 64]", "most points of a prompt; each prompt draws 1..this many")          \
     KEY(DOUBLE, prompt_min_area, "prompt.min_area",       "16", "[1, inf)", "smallest instance in pixels that is prompted")                   \

@@ -48,6 +48,7 @@ PredictSettings task_predict_settings(const TrainConfig *config) {
         .x0 = config->predict_x0 == 0 ? PREDICT_X0_IMAGE : PREDICT_X0_ZERO,
         .resolution = config->predict_resolution,
         .prompt_sigma = config->prompt_sigma,
+        .encoding = (ConditionEncoding)config->prompt_encoding,
     };
 }
 

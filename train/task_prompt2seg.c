@@ -7,8 +7,9 @@
 #include "autograd/tape.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "eval/condition.h"
+#include "eval/predictor.h"
 #include "eval/prompter.h"
-#include "nn/prompt_map.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,22 +18,35 @@ enum { MOST_POINTS = 64 }; // the range of prompt.points
 
 static int prepare(TaskContext *context, bool fresh) {
     (void)fresh;
+    const TrainConfig *config = context->config;
     Model *model = context->model;
-    if (model->control) return 0;
-    return model_add_branch(model, 1, (uint64_t)context->config->seed);
+    const int each = condition_channels((ConditionEncoding)config->prompt_encoding);
+    if (config->prompt_encoding != CONDITION_GAUSSIAN && config->prompt_unet)
+        return error_int("prompt.encoding is \"%s\" and prompt.train_unet is true; the confidence "
+                         "map is that of a frozen model",
+                         condition_names[config->prompt_encoding]);
+    if (!model->control) return model_add_branch(model, each, (uint64_t)config->seed);
+    const int64_t channels = model->control->config.condition_channels;
+    if (channels % each == 0) return 0;
+    return error_int(
+        "prompt.encoding is \"%s\", %d channels per object; the model's branch has %lld",
+        condition_names[config->prompt_encoding], each, (long long)channels);
 }
 
 // The prompts of a micro-batch, on the host.
 typedef struct {
-    int channels;
-    float *map;        // Q [N,H,W,P]
-    int32_t *prompted; // [N,P], 0 = unused
-    int8_t *object;    // [N,H,W]: 1 on prompted objects, 0 elsewhere, -1 ignored
-    uint8_t *mask;     // [H,W], scratch
-    int64_t *areas;    // [ids + 1], scratch
+    int channels, objects; // of an image at most; each has as many channels
+    float *map;            // Q [N,H,W,P]
+    int32_t *prompted;     // [N,objects], 0 = unused
+    Image *features;       // [N] what the model paints without prompts, when the encoding asks
+    int8_t *object;        // [N,H,W]: 1 on prompted objects, 0 elsewhere, -1 ignored
+    uint8_t *mask;         // [H,W], scratch
+    int64_t *areas;        // [ids + 1], scratch
 } Prompts;
 
-static void prompts_done(Prompts *prompts) {
+static void prompts_done(Prompts *prompts, int count) {
+    for (int b = 0; prompts->features && b < count; b++) image_free(&prompts->features[b]);
+    free(prompts->features);
     free(prompts->map);
     free(prompts->prompted);
     free(prompts->object);
@@ -40,14 +54,15 @@ static void prompts_done(Prompts *prompts) {
     free(prompts->areas);
 }
 
-static int prompts_begin(Prompts *prompts, const Batch *batch, int channels) {
+static int prompts_begin(Prompts *prompts, const Batch *batch, int channels, int objects) {
     size_t pixels = (size_t)batch->height * (size_t)batch->width, n = (size_t)batch->count;
     int32_t most = 0;
     for (int b = 0; b < batch->count; b++)
         if (batch->instances[b] > most) most = batch->instances[b];
     *prompts = (Prompts){.channels = channels,
+                         .objects = objects,
                          .map = array_new(n * pixels * (size_t)channels, sizeof(float)),
-                         .prompted = array_new(n * (size_t)channels, sizeof(int32_t)),
+                         .prompted = array_new(n * (size_t)objects, sizeof(int32_t)),
                          .object = array_new(n * pixels, 1),
                          .mask = array_new(pixels, 1),
                          .areas = array_new((size_t)most + 1, sizeof(int64_t))};
@@ -75,9 +90,9 @@ static int32_t choose(Prompts *prompts, const Batch *batch, int b, const int32_t
     return 0;
 }
 
-// Draws the points of one channel inside `id` (0: on the background) and rasterises them.
+// Draws the points of one object inside `id` (0: on the background) and rasterises them.
 static int draw_points(Prompts *prompts, const TrainConfig *config, const Batch *batch, int b,
-                       int channel, int32_t id, Rng *rng) {
+                       int object, int32_t id, Rng *rng) {
     int width = batch->width, height = batch->height;
     int64_t pixels = (int64_t)width * height;
     const int32_t *labels = batch->labels + b * pixels;
@@ -93,8 +108,9 @@ static int draw_points(Prompts *prompts, const TrainConfig *config, const Batch 
     for (int64_t i = 0; id > 0 && i < pixels; i++)
         if (prompts->mask[i]) prompts->object[b * pixels + i] = 1;
     PromptMapSize size = {height, width, height, width, prompts->channels};
-    return prompt_map_gaussian(&size, points, count, config->prompt_sigma, channel,
-                               prompts->map + b * pixels * prompts->channels);
+    return condition_write((ConditionEncoding)config->prompt_encoding, &size, points, (int)count,
+                           config->prompt_sigma, prompts->features ? &prompts->features[b] : NULL,
+                           object, prompts->map + b * pixels * prompts->channels);
 }
 
 static int make_prompts(Prompts *prompts, const TrainConfig *config, const Batch *batch) {
@@ -105,8 +121,8 @@ static int make_prompts(Prompts *prompts, const TrainConfig *config, const Batch
         for (int64_t i = b * pixels; i < (b + 1) * pixels; i++)
             prompts->object[i] = batch->labels[i] <= ignored ? -1 : 0;
         bool empty = rng_uniform(&rng) < config->prompt_empty;
-        int wanted = 1 + (int)rng_below(&rng, (uint64_t)prompts->channels);
-        int32_t *taken = prompts->prompted + b * prompts->channels;
+        int wanted = 1 + (int)rng_below(&rng, (uint64_t)prompts->objects);
+        int32_t *taken = prompts->prompted + b * prompts->objects;
         for (int k = 0; k < wanted; k++) {
             if (!empty)
                 taken[k] = choose(prompts, batch, b, taken, k, config->prompt_min_area, &rng);
@@ -115,6 +131,28 @@ static int make_prompts(Prompts *prompts, const TrainConfig *config, const Batch
         }
     }
     return 0;
+}
+
+// What the frozen model paints of the latent z [N,h,w,4] without prompts, as inference has it.
+static int paint(const TaskContext *context, Prompts *prompts, const Batch *batch, Tensor *z) {
+    const PredictSettings settings = task_predict_settings(context->config);
+    Model *model = context->model;
+    const size_t each = 3 * (size_t)batch->height * (size_t)batch->width;
+    const size_t n = (size_t)batch->count;
+    const bool recording = tape_record(false);
+    Tensor *v = unet_forward(model->unet, z, MODEL_TIMESTEP, model->infer_context, NULL);
+    Tensor *decoded = predictor_decode(model, &settings, z, v);
+    tape_record(recording);
+    float *values = decoded ? array_new(n * each, sizeof *values) : NULL;
+    prompts->features = array_new(n, sizeof *prompts->features);
+    int result = values && prompts->features ? tensor_read_float(decoded, values) : -1;
+    for (size_t b = 0; b < n && result == 0; b++) {
+        result = image_new(&prompts->features[b], batch->width, batch->height, 3);
+        for (size_t i = 0; i < each && result == 0; i++)
+            prompts->features[b].pixels[i] = (uint8_t)values[b * each + i];
+    }
+    free(values);
+    return result;
 }
 
 // Against white on the prompted objects and black elsewhere.
@@ -140,12 +178,16 @@ static Tensor *prompted_loss(TaskContext *context, const DeviceBatch *batch, Pro
     const TrainConfig *config = context->config;
     Model *model = context->model;
     int64_t n = batch->host->count, h = batch->host->height, w = batch->host->width;
+    Tensor *z = vae_encode_mean(model->vae, batch->image);
+    if (config->prompt_encoding != CONDITION_GAUSSIAN &&
+        (!z || paint(context, prompts, batch->host, z) != 0))
+        return NULL;
+    if (make_prompts(prompts, config, batch->host) != 0) return NULL;
     Tensor *map = tape_keep(tape_result(F32, DIMS(n, h, w, prompts->channels)));
-    Tensor *ids = tape_result(I32, DIMS(n, prompts->channels));
+    Tensor *ids = tape_result(I32, DIMS(n, prompts->objects));
     if (!map || !ids || tensor_write(map, prompts->map) != 0) return NULL;
     if (tensor_write(ids, prompts->prompted) != 0) return NULL;
     *prompt = map;
-    Tensor *z = vae_encode_mean(model->vae, batch->image);
     UnetResiduals residuals;
     if (controlnet_forward(model->control, z, MODEL_TIMESTEP, model->train_context, map, 1,
                            &residuals) != 0)
@@ -167,11 +209,11 @@ static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **sho
                     Tensor **prompt) {
     Prompts prompts;
     Tensor *result = NULL;
-    int channels = (int)context->model->control->config.condition_channels;
-    if (prompts_begin(&prompts, batch->host, channels) == 0 &&
-        make_prompts(&prompts, context->config, batch->host) == 0)
+    const int channels = (int)context->model->control->config.condition_channels;
+    const int each = condition_channels((ConditionEncoding)context->config->prompt_encoding);
+    if (prompts_begin(&prompts, batch->host, channels, channels / each) == 0)
         result = prompted_loss(context, batch, &prompts, shown, prompt);
-    prompts_done(&prompts);
+    prompts_done(&prompts, batch->host->count);
     return result;
 }
 
