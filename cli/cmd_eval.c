@@ -26,6 +26,7 @@ static const char help[] =
     "keys name, path, split, subset, seed, size, count. Systems:\n"
     "  gen2seg, gen2seg+cc           points choose from the feature image; +cc keeps only what is\n"
     "                                connected with a point\n"
+    "  gen2seg+disc, color+disc      that within a disc around each point\n"
     "  prompt2seg                    points are the network's input; closer to the query than to\n"
     "                                black is inside\n"
     "  prompt2seg+map, ...+map+cc    the same features by gen2seg's rule\n"

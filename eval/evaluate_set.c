@@ -132,14 +132,16 @@ static int visit_set(Evaluation *evaluation, size_t set, TargetVisit *visit, boo
 static json_t *fitted_json(const System *system, double miou) {
     json_t *json = json_pack("{s:f}", "miou", miou);
     const Readout *readout = &system->readout;
-    if (system->rule == RULE_MAP || system->rule == RULE_HALF_SPACE)
+    const bool maps = system->rule == RULE_MAP || system->rule == RULE_MAP_DISC;
+    if (maps || system->rule == RULE_HALF_SPACE)
         json_object_set_new(json, "sigma", json_real(readout->sigma));
-    if (system->rule == RULE_MAP) {
+    if (maps) {
         json_object_set_new(json, "similarity",
                             json_string(readout->form == SIMILARITY_PAPER ? "paper" : "code"));
         json_object_set_new(json, "threshold", json_integer(readout->threshold));
     }
-    if (system->rule == RULE_DISC) json_object_set_new(json, "disc", json_real(readout->disc));
+    if (system->rule == RULE_DISC || system->rule == RULE_MAP_DISC)
+        json_object_set_new(json, "disc", json_real(readout->disc));
     if (system->rule == RULE_FLOOD) json_object_set_new(json, "flood", json_real(readout->flood));
     return json;
 }

@@ -21,7 +21,8 @@ enum {
     SIGMAS = sizeof sigmas / sizeof *sigmas,
     FORMS = 2,
     FLOODS = sizeof floods / sizeof *floods,
-    DISCS = 64 // radii k / 128 of sqrt(width * height)
+    DISCS = 64,    // radii k / 128 of sqrt(width * height)
+    MAP_DISCS = 16 // k / 32
 };
 
 struct Fit {
@@ -35,6 +36,8 @@ static int settings_of(const System *system) {
     switch (system->rule) {
     case RULE_MAP:
         return FORMS * SIGMAS * FIT_THRESHOLDS;
+    case RULE_MAP_DISC: // at one sigma, the middle one
+        return FORMS * FIT_THRESHOLDS * MAP_DISCS;
     case RULE_HALF_SPACE:
         return SIGMAS;
     case RULE_DISC:
@@ -54,6 +57,13 @@ static void set_readout(System *system, int setting) {
         setting /= FIT_THRESHOLDS;
         readout->sigma = sigmas[setting % SIGMAS];
         readout->form = (SimilarityForm)(setting / SIGMAS);
+        break;
+    case RULE_MAP_DISC:
+        readout->disc = (setting % MAP_DISCS + 1) / 32.0;
+        setting /= MAP_DISCS;
+        readout->threshold = fit_thresholds[setting % FIT_THRESHOLDS];
+        readout->form = (SimilarityForm)(setting / FIT_THRESHOLDS);
+        readout->sigma = sigmas[SIGMAS / 2];
         break;
     case RULE_HALF_SPACE:
         readout->sigma = sigmas[setting];

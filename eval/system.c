@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "eval/branch_readout.h"
+#include "eval/components.h"
 #include "eval/iou.h"
 #include "eval/mask_folder.h"
 #include "eval/trivial.h"
@@ -196,6 +197,18 @@ static int predict_map(const System *system, Target *target, uint8_t *mask) {
                              &options);
 }
 
+// Against the claim that a network which only cuts its own post-hoc mask off learned anything.
+static int predict_map_disc(const System *system, Target *target, uint8_t *mask) {
+    const Image *image = &target->sample->image;
+    const size_t pixels = (size_t)image->width * (size_t)image->height;
+    const PosthocOptions options = system_posthoc(system);
+    const uint8_t *map = features_map(target->features, system->features, target->points,
+                                      target->point_count, &options);
+    if (!map || predict_trivial(system, TRIVIAL_disc, target, mask) != 0) return -1;
+    for (size_t i = 0; i < pixels; i++) mask[i] = mask[i] && map[i] > options.threshold;
+    return components_keep(mask, image->width, image->height, target->points, target->point_count);
+}
+
 static int predict_half_space(const System *system, Target *target, uint8_t *mask) {
     const Image *features =
         features_get(target->features, system->features, target->points, target->point_count);
@@ -208,6 +221,8 @@ int system_predict(System *system, Target *target, uint8_t *mask) {
     switch (system->rule) {
     case RULE_MAP:
         return predict_map(system, target, mask);
+    case RULE_MAP_DISC:
+        return predict_map_disc(system, target, mask);
     case RULE_HALF_SPACE:
         return predict_half_space(system, target, mask);
     case RULE_DISC:

@@ -12,6 +12,7 @@
 
 typedef enum {
     RULE_MAP,        // gen2seg's point prompting (posthoc.h)
+    RULE_MAP_DISC,   // that within a disc around each point, what is connected with a point
     RULE_HALF_SPACE, // closer to the query than to black (branch_readout.h)
     RULE_DISC,       // the trivial rows (trivial.h)
     RULE_FLOOD,
@@ -25,6 +26,7 @@ typedef enum {
 #define SYSTEM_LIST(SYSTEM)                                            \
     SYSTEM("gen2seg",            FEATURES_PLAIN,  RULE_MAP,        false) \
     SYSTEM("gen2seg+cc",         FEATURES_PLAIN,  RULE_MAP,        true)  \
+    SYSTEM("gen2seg+disc",       FEATURES_PLAIN,  RULE_MAP_DISC,   true)  \
     SYSTEM("prompt2seg",         FEATURES_BRANCH, RULE_HALF_SPACE, false) \
     SYSTEM("prompt2seg+map",     FEATURES_BRANCH, RULE_MAP,        false) \
     SYSTEM("prompt2seg+map+cc",  FEATURES_BRANCH, RULE_MAP,        true)  \
@@ -32,15 +34,16 @@ typedef enum {
     SYSTEM("flood",              FEATURES_NONE,   RULE_FLOOD,      false) \
     SYSTEM("color",              FEATURES_RAW,    RULE_MAP,        false) \
     SYSTEM("color+cc",           FEATURES_RAW,    RULE_MAP,        true)  \
+    SYSTEM("color+disc",         FEATURES_RAW,    RULE_MAP_DISC,   true)  \
     SYSTEM("whole",              FEATURES_NONE,   RULE_WHOLE,      false) \
     SYSTEM("oracle",             FEATURES_NONE,   RULE_ORACLE,     false)
 // clang-format on
 
 // What a read-out can be set to; each rule reads its own.
 typedef struct {
-    double sigma;        // RULE_MAP, RULE_HALF_SPACE: of the query
-    SimilarityForm form; // RULE_MAP
-    int threshold;       // RULE_MAP
+    double sigma;        // RULE_MAP, RULE_MAP_DISC, RULE_HALF_SPACE: of the query
+    SimilarityForm form; // RULE_MAP, RULE_MAP_DISC
+    int threshold;       // RULE_MAP, RULE_MAP_DISC
     double disc, flood;  // as TrivialOptions
 } Readout;
 

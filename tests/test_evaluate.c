@@ -181,6 +181,18 @@ static void expect_near(double found, double expected) {
     cr_expect_float_eq(found, expected, 1e-7, "%.9f, expected %.9f", found, expected);
 }
 
+Test(evaluate, a_disc_cuts_what_the_map_finds) {
+    make_pair();
+    const char *set = "sets=folder:path=@/pair:subset=ignore255:name=cut";
+    json_t *all = evaluate(SETTINGS(set, "readout.disc=2"), &fake);
+    expect_near(miou(all, "cut", "gen2seg+disc"), 1);
+    expect_near(miou(all, "cut", "color+disc"), 1);
+    json_decref(all);
+    json_t *point = evaluate(SETTINGS(set, "readout.disc=0.01"), &fake);
+    expect_near(miou(point, "cut", "gen2seg+disc"), (1 / 16.0 + 1 / 8.0 + 1 / 36.0) / 3);
+    json_decref(point);
+}
+
 Test(evaluate, every_system_gets_its_exact_score) {
     make_pair();
     json_t *root = evaluate(SETTINGS("sets=folder:path=@/pair:subset=ignore255:name=cut"), &fake);
@@ -220,7 +232,7 @@ Test(evaluate, unignored_pixels_and_small_instances_count_as_configured) {
 Test(evaluate, without_a_model_the_trivial_rows_remain) {
     make_pair();
     json_t *root = evaluate(SETTINGS("sets=folder:path=@/pair:name=all"), &no_model);
-    cr_expect_eq(json_object_size(at(root, "sets", "all", "systems")), 6);
+    cr_expect_eq(json_object_size(at(root, "sets", "all", "systems")), 7);
     cr_expect_null(json_object_get(root, "image_dependence"));
     cr_expect_null(json_object_get(root, "fitted"));
     json_decref(root);
