@@ -5,21 +5,12 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "data/resample_rows.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { FRACTION_BITS = 22 };
-
-// For output i: weights[i * stride + k] belongs to input first[i] + k, k < count[i].
-typedef struct {
-    int *first, *count;
-    int stride;
-    int32_t *weights;
-    float *float_weights;
-} Windows;
 
 static double triangle(double x) {
     x = fabs(x);
@@ -140,50 +131,13 @@ static int windows_float(Windows *windows, int in, int out) {
     return 0;
 }
 
-static uint8_t to_byte(int32_t sum) {
-    if (sum < 0) return 0; // never shifted: >> of a negative number is the compiler's choice
-    sum >>= FRACTION_BITS;
-    return (uint8_t)(sum > 255 ? 255 : sum);
-}
-
-static void row_grey(const uint8_t *in, uint8_t *out, int width, const Windows *windows) {
-    for (int x = 0; x < width; x++) {
-        const int32_t *weights = windows->weights + (size_t)x * (size_t)windows->stride;
-        const uint8_t *from = in + windows->first[x];
-        int32_t sum = 1 << (FRACTION_BITS - 1);
-        for (int k = 0; k < windows->count[x]; k++) sum += from[k] * weights[k];
-        out[x] = to_byte(sum);
-    }
-}
-
-static void row_rgb(const uint8_t *in, uint8_t *out, int width, const Windows *windows) {
-    for (int x = 0; x < width; x++) {
-        const int32_t *weights = windows->weights + (size_t)x * (size_t)windows->stride;
-        const uint8_t *from = in + 3 * (size_t)windows->first[x];
-        int32_t red = 1 << (FRACTION_BITS - 1), green = red, blue = red;
-        for (int k = 0; k < windows->count[x]; k++) {
-            red += from[3 * k] * weights[k];
-            green += from[3 * k + 1] * weights[k];
-            blue += from[3 * k + 2] * weights[k];
-        }
-        out[3 * x] = to_byte(red);
-        out[3 * x + 1] = to_byte(green);
-        out[3 * x + 2] = to_byte(blue);
-    }
-}
-
 static int pass_horizontal(const Image *in, int width, Filter filter, Image *out) {
     Windows windows;
     if (windows_fixed(&windows, in->width, width, filter)) return -1;
     int status = image_new(out, width, in->height, in->channels);
-    for (int y = 0; status == 0 && y < in->height; y++) {
-        const uint8_t *from = in->pixels + (size_t)y * (size_t)in->width * (size_t)in->channels;
-        uint8_t *to = out->pixels + (size_t)y * (size_t)width * (size_t)in->channels;
-        if (in->channels == 1)
-            row_grey(from, to, width, &windows);
-        else
-            row_rgb(from, to, width, &windows);
-    }
+    if (status == 0)
+        status = resample_rows(in->pixels, in->width, in->height, in->channels, &windows, width,
+                               out->pixels);
     windows_done(&windows);
     return status;
 }
@@ -191,22 +145,12 @@ static int pass_horizontal(const Image *in, int width, Filter filter, Image *out
 static int pass_vertical(const Image *in, int height, Filter filter, Image *out) {
     Windows windows;
     if (windows_fixed(&windows, in->height, height, filter)) return -1;
-    int status = image_new(out, in->width, height, in->channels);
+    const int status = image_new(out, in->width, height, in->channels);
     const size_t row = (size_t)in->width * (size_t)in->channels;
-    int32_t *sums = array_new(row, sizeof *sums);
-    if (!sums) status = -1;
-    for (int y = 0; status == 0 && y < height; y++) {
-        const int32_t *weights = windows.weights + (size_t)y * (size_t)windows.stride;
-        for (size_t x = 0; x < row; x++) sums[x] = 1 << (FRACTION_BITS - 1);
-        for (int k = 0; k < windows.count[y]; k++) {
-            const uint8_t *from = in->pixels + (size_t)(windows.first[y] + k) * row;
-            const int32_t weight = weights[k];
-            for (size_t x = 0; x < row; x++) sums[x] += from[x] * weight;
-        }
-        uint8_t *to = out->pixels + (size_t)y * row;
-        for (size_t x = 0; x < row; x++) to[x] = to_byte(sums[x]);
-    }
-    free(sums);
+    for (int y = 0; status == 0 && y < height; y++)
+        resample_column(in->pixels + (size_t)windows.first[y] * row, row,
+                        windows.weights + (size_t)y * (size_t)windows.stride, windows.count[y],
+                        out->pixels + (size_t)y * row);
     windows_done(&windows);
     return status;
 }
@@ -215,6 +159,11 @@ void resample_nearest_indices(int in, int out, int *indices) {
     const double step = (double)in / out;
     double at = 0.5 * step;
     for (int i = 0; i < out; i++, at += step) indices[i] = (int)at < in ? (int)at : in - 1;
+}
+
+static inline void pick(const char *from, const int *columns, int width, size_t size, char *to) {
+    for (int x = 0; x < width; x++)
+        memcpy(to + (size_t)x * size, from + (size_t)columns[x] * size, size);
 }
 
 // Copies elements of `size` bytes to the nearest-neighbour places.
@@ -228,8 +177,10 @@ static int resize_nearest(const void *in, int in_width, int in_height, size_t si
     for (int y = 0; y < height; y++) {
         const char *from = (const char *)in + (size_t)rows[y] * (size_t)in_width * size;
         char *to = (char *)out + (size_t)y * (size_t)width * size;
-        for (int x = 0; x < width; x++)
-            memcpy(to + (size_t)x * size, from + (size_t)columns[x] * size, size);
+        if (size == sizeof(int32_t)) // constant, so that a copy is one move
+            pick(from, columns, width, sizeof(int32_t), to);
+        else
+            pick(from, columns, width, size, to);
     }
     free(columns);
     return 0;

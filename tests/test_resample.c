@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Resampling against the printed vectors and against definitions written a second time.
 #include "data/resample.h"
+#include "data/resample_rows.h"
 #include "tests/sample_data.h"
 
 #include <math.h>
@@ -190,4 +191,55 @@ Test(resample, impossible_sizes_and_channels_are_errors) {
     float value = 1;
     cr_expect_eq(resize_bilinear_float(&value, 1, 1, 1, 0, 1, &value), -1);
     expect_error("0x1");
+}
+
+// Windows of `taps` weights of 22 fractional bits, some negative, that slide over `in` pixels.
+static Windows sliding_windows(int in, int out, int taps) {
+    Windows windows = {.stride = taps,
+                       .first = calloc((size_t)out, sizeof(int)),
+                       .count = calloc((size_t)out, sizeof(int)),
+                       .weights = calloc((size_t)(out * taps), sizeof(int32_t))};
+    for (int x = 0; x < out; x++) {
+        windows.first[x] = x * (in - taps) / (out > 1 ? out - 1 : 1);
+        windows.count[x] = taps - x % taps;
+        for (int k = 0; k < taps; k++)
+            windows.weights[x * taps + k] = (int32_t)((x * 7919 + k * 104729) % 3000001) - 600000;
+    }
+    return windows;
+}
+
+static int weighted(const uint8_t *in, size_t step, const int32_t *weights, int count) {
+    int64_t sum = 1 << 21;
+    for (int k = 0; k < count; k++) sum += (int64_t)in[(size_t)k * step] * weights[k];
+    return sum < 0 ? 0 : sum >> 22 > 255 ? 255 : (int)(sum >> 22);
+}
+
+Test(resample, vector_instructions_give_the_sums_of_plain_integers) {
+    enum { HEIGHT = 3, MOST = 90 };
+    uint8_t in[HEIGHT * MOST * 3], out[HEIGHT * MOST * 3 + 1];
+    for (size_t i = 0; i < sizeof in; i++) in[i] = (uint8_t)(i * i * 31 + i * 17);
+    for (int width = 9; width <= MOST; width += 9)
+        for (int taps = 1; taps <= 9; taps++) {
+            const int to = MOST - width + 1;
+            Windows windows = sliding_windows(width, to, taps);
+            out[HEIGHT * to * 3] = 77;
+            cr_assert_eq(resample_rows(in, width, HEIGHT, 3, &windows, to, out), 0);
+            cr_expect_eq(out[HEIGHT * to * 3], 77, "written beyond the last pixel");
+            for (int i = 0; i < HEIGHT * to * 3; i++) {
+                const int c = i % 3, x = i / 3 % to, y = i / 3 / to;
+                cr_expect_eq(out[i],
+                             weighted(in + 3 * (y * width + windows.first[x]) + c, 3,
+                                      windows.weights + x * taps, windows.count[x]),
+                             "%d taps, %d to %d pixels, at %d, %d, %d", taps, width, to, y, x, c);
+            }
+            free(windows.first);
+            free(windows.count);
+            free(windows.weights);
+        }
+    const int32_t weights[HEIGHT] = {3000000, -700000, 2000000};
+    for (size_t row = 1; row <= 3 * MOST; row++) {
+        resample_column(in, row, weights, HEIGHT, out);
+        for (size_t x = 0; x < row; x++)
+            cr_expect_eq(out[x], weighted(in + x, row, weights, HEIGHT), "%zu of %zu", x, row);
+    }
 }
