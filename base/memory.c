@@ -6,6 +6,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 static _Thread_local int64_t fail_at;
 
@@ -21,12 +24,21 @@ int size_multiply(size_t a, size_t b, size_t *product) {
     return 0;
 }
 
-void *array_new(size_t count, size_t size) {
+static void *allocate(size_t count, size_t size, bool zeroed) {
     size_t bytes;
     if (size_multiply(count, size, &bytes)) return NULL;
-    void *memory = fails_now() ? NULL : calloc(bytes ? bytes : 1, 1);
+    const size_t least = bytes ? bytes : 1;
+    void *memory = fails_now() ? NULL : zeroed ? calloc(least, 1) : malloc(least);
     if (!memory) return error_null("out of memory: %zu bytes asked for", bytes);
     return memory;
+}
+
+void *array_new(size_t count, size_t size) {
+    return allocate(count, size, true);
+}
+
+void *array_new_unset(size_t count, size_t size) {
+    return allocate(count, size, false);
 }
 
 void *array_resize(void *array, size_t count, size_t size) {
@@ -56,6 +68,13 @@ char *string_copy(const char *text) {
     char *copy = array_new(size, 1);
     if (copy) memcpy(copy, text, size);
     return copy;
+}
+
+void memory_keep_freed(void) {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+#endif
 }
 
 void memory_fail_at(int64_t n) {

@@ -14,6 +14,9 @@ int size_multiply(size_t a, size_t b, size_t *product);
 // the product overflows or memory is out.
 void *array_new(size_t count, size_t size);
 
+// The same with any contents, for large arrays of which every byte will be written.
+void *array_new_unset(size_t count, size_t size);
+
 // Resizes an array (NULL: a new one) to count elements, count > 0; new elements are not zeroed. On
 // failure the old array stays as it was, and NULL and an error come back.
 void *array_resize(void *array, size_t count, size_t size);
@@ -24,6 +27,10 @@ int array_grow(void *array, size_t *capacity, size_t count, size_t size);
 
 // A copy of the text. NULL and an error when memory is out; NULL without a new error for NULL.
 char *string_copy(const char *text);
+
+// For programs, once at their start: freed memory stays with the process, up to 64 MB of it, so
+// that a loader that asks for the same megabytes for every image gets touched pages.
+void memory_keep_freed(void);
 
 // For tests: the n-th allocation from now on (1 = the next) by this thread through this header
 // fails; 0 lets all succeed.

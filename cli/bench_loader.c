@@ -37,7 +37,7 @@ int bench_loader(const BenchOptions *options) {
     const int64_t batches = (options->count + batch - 1) / batch, images = batches * batch;
     const int64_t side = options->height > options->width ? options->height : options->width;
     const DatasetOptions where = {
-        .path = options->path, .split = options->split, .size = (int)side};
+        .path = options->path, .split = options->split, .size = (int)side, .no_categories = true};
     Dataset *set = dataset_open(options->data, &where);
     int result = set ? 0 : -1;
     for (int i = 0; result == 0 && i < list->count; i++) {

@@ -2,6 +2,8 @@
 // The program: finds the command and runs it.
 #include "cli/command.h"
 
+#include "base/memory.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -32,6 +34,7 @@ int main(int argc, char **argv) {
         printf("p2s %s\n", P2S_VERSION);
         return EXIT_OK;
     }
+    memory_keep_freed();
     for (int i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
     fprintf(stderr, "p2s: no command is called \"%s\"\n\n", argv[1]);

@@ -57,6 +57,7 @@ typedef struct {
     uint64_t seed;      // generated sets
     int size;           // generated sets: side in pixels; 0 = default
     int64_t count;      // generated sets: number of samples; 0 = default
+    bool no_categories; // leave categories at -1 where a file must be read for them alone
 } DatasetOptions;
 
 typedef struct Dataset Dataset;

@@ -52,18 +52,23 @@ static int check_shape(hid_t dataset, const char *path, const char *name, uint64
     return hdf5_check_shape(path, name, rank, shape);
 }
 
-// Reads as 64-bit integers or doubles; both elements have 8 bytes. Caller holds the lock.
-static void *read_dataset(hid_t dataset, const char *path, const char *name, bool integers,
-                          uint64_t shape[2]) {
-    if (check_class(dataset, path, name, integers)) return NULL;
-    if (check_shape(dataset, path, name, shape)) return NULL;
-    void *values = array_new((size_t)(shape[0] * shape[1]), sizeof(double));
-    if (!values) return NULL;
-    const hid_t type = integers ? H5T_NATIVE_INT64 : H5T_NATIVE_DOUBLE;
-    if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0) return values;
-    library_error(path, name, "read");
-    free(values);
-    return NULL;
+// Reads as 64-bit integers or doubles. Caller holds the lock.
+static int read_dataset(hid_t dataset, const char *path, const char *name, bool integers,
+                        Hdf5Array *array) {
+    uint64_t shape[2];
+    if (check_class(dataset, path, name, integers)) return -1;
+    if (check_shape(dataset, path, name, shape)) return -1;
+    *array = (Hdf5Array){.width = (int)shape[1],
+                         .height = (int)shape[0],
+                         .element = 8,
+                         .is_float = !integers,
+                         .is_signed = true,
+                         .bytes = array_new((size_t)(shape[0] * shape[1]), 8)};
+    if (!array->bytes) return -1;
+    const hid_t type = integers ? H5T_STD_I64LE : H5T_IEEE_F64LE;
+    if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, array->bytes) >= 0) return 0;
+    free(array->bytes);
+    return library_error(path, name, "read");
 }
 
 // Without file locks, which some read-only and network file systems refuse.
@@ -76,31 +81,43 @@ static hid_t open_file(const char *path) {
     return file;
 }
 
-static void *read_by_library(const char *path, const char *name, bool integers, uint64_t shape[2]) {
-    void *values = NULL;
+static int read_by_library(const char *path, const char *name, bool integers, Hdf5Array *array) {
     pthread_mutex_lock(&library);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     const hid_t file = open_file(path);
     const hid_t dataset = file >= 0 ? H5Dopen2(file, name, H5P_DEFAULT) : -1;
-    if (dataset >= 0)
-        values = read_dataset(dataset, path, name, integers, shape);
-    else
-        library_error(path, name, file >= 0 ? "open" : "open the file for");
+    const int status = dataset >= 0
+                           ? read_dataset(dataset, path, name, integers, array)
+                           : library_error(path, name, file >= 0 ? "open" : "open the file for");
     if (dataset >= 0) H5Dclose(dataset);
     if (file >= 0) H5Fclose(file);
     pthread_mutex_unlock(&library);
-    return values;
+    return status;
 }
 
-static uint64_t bits_at(const Hdf5Array *array, size_t i) {
-    const uint8_t *at = array->bytes + i * array->element;
+// The caller frees array->bytes.
+static int read_array(const char *path, const char *name, bool integers, Hdf5Array *array) {
+    size_t size;
+    uint8_t *bytes = (uint8_t *)file_read(path, MAX_FILE, &size);
+    if (!bytes) return -1;
+    const bool classic = hdf5_is_classic(bytes, size);
+    int status = classic ? hdf5_classic_read(path, bytes, size, name, array) : 0;
+    free(bytes);
+    if (!classic) status = read_by_library(path, name, integers, array);
+    if (status || !integers || !array->is_float) return status;
+    free(array->bytes);
+    return error_int("%s: dataset \"%s\" is not of integers", path, name);
+}
+
+// Element i of `size` bytes; with a constant size a single load.
+static inline uint64_t bits_at(const uint8_t *bytes, size_t size, size_t i) {
     uint64_t bits = 0;
-    for (size_t b = 0; b < array->element; b++) bits |= (uint64_t)at[b] << (8 * b);
+    for (size_t b = 0; b < size; b++) bits |= (uint64_t)bytes[i * size + b] << (8 * b);
     return bits;
 }
 
 static int64_t integer_at(const Hdf5Array *array, size_t i) {
-    const uint64_t bits = bits_at(array, i);
+    const uint64_t bits = bits_at(array->bytes, array->element, i);
     if (!array->is_signed) return bits > INT64_MAX ? INT64_MAX : (int64_t)bits;
     const uint64_t sign = UINT64_C(1) << (8 * array->element - 1);
     return (int64_t)((bits ^ sign) - sign);
@@ -121,7 +138,7 @@ static double half_to_double(uint64_t bits) {
 
 static double real_at(const Hdf5Array *array, size_t i) {
     if (!array->is_float) return (double)integer_at(array, i);
-    const uint64_t bits = bits_at(array, i);
+    const uint64_t bits = bits_at(array->bytes, array->element, i);
     const uint32_t low = (uint32_t)bits;
     double real;
     float single;
@@ -130,72 +147,60 @@ static double real_at(const Hdf5Array *array, size_t i) {
     return array->element == 2 ? half_to_double(bits) : array->element == 4 ? (double)single : real;
 }
 
-// The classic array as 64-bit integers or doubles.
-static void *convert(const Hdf5Array *array, const char *path, const char *name, bool integers) {
-    if (integers && array->is_float)
-        return error_null("%s: dataset \"%s\" is not of integers", path, name);
-    const size_t count = (size_t)array->width * (size_t)array->height;
-    void *values = array_new(count, sizeof(double));
-    if (!values) return NULL;
+static int narrow_any(const Hdf5Array *array, const char *path, const char *name, size_t count,
+                      int32_t *narrow) {
     for (size_t i = 0; i < count; i++) {
-        if (integers)
-            ((int64_t *)values)[i] = integer_at(array, i);
-        else
-            ((double *)values)[i] = real_at(array, i);
+        const int64_t value = integer_at(array, i);
+        if (value < INT32_MIN || value > INT32_MAX)
+            return error_int("%s: dataset \"%s\" holds %lld at element %zu, beyond 32 bit", path,
+                             name, (long long)value, i);
+        narrow[i] = (int32_t)value;
     }
-    return values;
+    return 0;
 }
 
-static void *read_file(const char *path, const char *name, bool integers, uint64_t shape[2]) {
-    size_t size;
-    uint8_t *bytes = (uint8_t *)file_read(path, MAX_FILE, &size);
-    if (!bytes) return NULL;
-    void *values = NULL;
-    if (hdf5_is_classic(bytes, size)) {
-        Hdf5Array array;
-        if (hdf5_classic_read(path, bytes, size, name, &array) == 0)
-            values = convert(&array, path, name, integers);
-        shape[0] = (uint64_t)array.height;
-        shape[1] = (uint64_t)array.width;
-        free(array.bytes);
-        free(bytes);
-        return values;
-    }
-    free(bytes);
-    return read_by_library(path, name, integers, shape);
+// Every value as 32 bit; label maps have 16 or 32 of them.
+static int narrow_values(const Hdf5Array *array, const char *path, const char *name, size_t count,
+                         int32_t *narrow) {
+    const uint8_t *bytes = array->bytes;
+    if (array->element == 2 && array->is_signed)
+        for (size_t i = 0; i < count; i++) narrow[i] = (int16_t)bits_at(bytes, 2, i);
+    else if (array->element == 4 && array->is_signed)
+        for (size_t i = 0; i < count; i++) narrow[i] = (int32_t)bits_at(bytes, 4, i);
+    else
+        return narrow_any(array, path, name, count, narrow);
+    return 0;
 }
 
 int hdf5_read_i32(const char *path, const char *name, int *width, int *height, int32_t **values) {
-    uint64_t shape[2];
+    Hdf5Array array;
     *values = NULL;
-    int64_t *wide = read_file(path, name, true, shape);
-    if (!wide) return -1;
-    const size_t count = (size_t)(shape[0] * shape[1]);
-    int32_t *narrow = array_new(count, sizeof *narrow);
-    int status = narrow ? 0 : -1;
-    for (size_t i = 0; status == 0 && i < count; i++) {
-        if (wide[i] >= INT32_MIN && wide[i] <= INT32_MAX)
-            narrow[i] = (int32_t)wide[i];
-        else
-            status = error_int("%s: dataset \"%s\" holds %lld at element %zu, beyond 32 bit", path,
-                               name, (long long)wide[i], i);
-    }
-    free(wide);
+    if (read_array(path, name, true, &array)) return -1;
+    const size_t count = (size_t)array.width * (size_t)array.height;
+    int32_t *narrow = array_new_unset(count, sizeof *narrow);
+    const int status = narrow ? narrow_values(&array, path, name, count, narrow) : -1;
+    free(array.bytes);
     if (status) {
         free(narrow);
         return -1;
     }
-    *height = (int)shape[0];
-    *width = (int)shape[1];
+    *height = array.height;
+    *width = array.width;
     *values = narrow;
     return 0;
 }
 
 int hdf5_read_f64(const char *path, const char *name, int *width, int *height, double **values) {
-    uint64_t shape[2];
-    *values = read_file(path, name, false, shape);
-    if (!*values) return -1;
-    *height = (int)shape[0];
-    *width = (int)shape[1];
+    Hdf5Array array;
+    *values = NULL;
+    if (read_array(path, name, false, &array)) return -1;
+    const size_t count = (size_t)array.width * (size_t)array.height;
+    double *reals = array_new_unset(count, sizeof *reals);
+    for (size_t i = 0; reals && i < count; i++) reals[i] = real_at(&array, i);
+    free(array.bytes);
+    if (!reals) return -1;
+    *height = array.height;
+    *width = array.width;
+    *values = reals;
     return 0;
 }

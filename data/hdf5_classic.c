@@ -8,9 +8,9 @@
 #include "base/memory.h"
 #include "data/image.h"
 
+#include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 enum {
     MESSAGE_DATASPACE = 1,
@@ -50,6 +50,7 @@ typedef struct {
     uint8_t *seen;         // [chunks down, chunks across]
     uint64_t down, across; // number of chunks
     uint64_t found;
+    struct libdeflate_decompressor *inflater;
 } Chunks;
 
 static uint64_t number(const uint8_t *at, int bytes) {
@@ -273,8 +274,9 @@ static int decode_chunk(const File *file, Chunks *chunks, const uint8_t *stored,
     for (int i = chunks->filter_count - 1; i >= 0; i--) {
         if (skipped >> i & 1) continue;
         if (chunks->filters[i] == FILTER_DEFLATE) {
-            uLongf inflated = (uLongf)chunks->bytes;
-            if (uncompress(chunks->spare, &inflated, from, (uLong)length) != Z_OK)
+            size_t inflated;
+            if (libdeflate_zlib_decompress(chunks->inflater, from, length, chunks->spare,
+                                           chunks->bytes, &inflated) != LIBDEFLATE_SUCCESS)
                 return damaged(file, "a chunk cannot be inflated");
             length = inflated;
         } else {
@@ -348,13 +350,16 @@ static int read_chunked(File *file, uint64_t header, const Message *layout, Hdf5
     chunks.raw = array_new(chunks.bytes, 1);
     chunks.spare = chunks.raw ? array_new(chunks.bytes, 1) : NULL;
     chunks.seen = chunks.spare ? array_new((size_t)(chunks.down * chunks.across), 1) : NULL;
-    int status = chunks.seen ? 0 : -1;
+    chunks.inflater = chunks.seen ? libdeflate_alloc_decompressor() : NULL;
+    int status = chunks.inflater ? 0 : -1;
+    if (chunks.seen && status) error_int("out of memory for inflating %s", file->path);
     if (status == 0) status = scan_chunks(file, number(at + 3, 8), MAX_LEVEL, &chunks, array);
     if (status == 0 && chunks.found != chunks.down * chunks.across)
         status = damaged(file, "chunks are missing");
     free(chunks.raw);
     free(chunks.spare);
     free(chunks.seen);
+    libdeflate_free_decompressor(chunks.inflater);
     return status;
 }
 
@@ -364,7 +369,7 @@ static int read_values(File *file, uint64_t header, Hdf5Array *array) {
     if (!layout.bytes || layout.size < 4 || layout.bytes[0] != 3 || layout.bytes[1] > 2)
         return damaged(file, "no readable layout");
     const size_t size = (size_t)array->height * (size_t)array->width * array->element;
-    array->bytes = array_new(size, 1);
+    array->bytes = array_new_unset(size, 1);
     if (!array->bytes) return -1;
     const uint8_t *values = NULL;
     if (layout.bytes[1] == 2) return read_chunked(file, header, &layout, array);

@@ -26,6 +26,7 @@ typedef struct {
     char *root;
     const char *suffix;
     int classes; // the first of frequent_classes that are taken; 0: all, unknown ones too
+    bool no_categories;
     HypersimFrame *frames;
     size_t count, capacity;
     int64_t scenes, without_labels, not_in_split;
@@ -164,6 +165,7 @@ static void *hypersim_open(const DatasetOptions *options) {
     Hypersim *set = array_new(1, sizeof *set);
     if (!set) return NULL;
     set->root = string_copy(option_or(options->path, "."));
+    set->no_categories = options->no_categories;
     const char *split = option_or(options->split, "");
     if (set->root && read_subset(set, option_or(options->subset, "")) == 0 &&
         read_split(set, split) == 0 && scan_root(set) == 0)
@@ -195,7 +197,9 @@ static char *array_path(const Hypersim *set, const HypersimFrame *frame, const c
 
 static int check_ids(const LabelMap *labels, const char *path) {
     const size_t count = (size_t)labels->width * (size_t)labels->height;
-    for (size_t i = 0; i < count; i++)
+    int wrong = 0;
+    for (size_t i = 0; i < count; i++) wrong |= (labels->ids[i] < -1) | (labels->ids[i] == 0);
+    for (size_t i = 0; wrong && i < count; i++)
         if (labels->ids[i] < -1 || labels->ids[i] == 0)
             return error_int("%s: instance id %d at row %zu, column %zu, expected -1 or from 1 on",
                              path, (int)labels->ids[i], i / (size_t)labels->width,
@@ -252,7 +256,8 @@ static int hypersim_read(void *opened, int64_t index, Sample *sample) {
                     frame->scene, frame->camera, frame->number, set->suffix);
     char *label_path = array_path(set, frame, "semantic_instance");
     int status = image_path && label_path ? read_files(image_path, label_path, sample) : -1;
-    if (status == 0) status = read_categories(set, frame, sample);
+    if (status == 0 && (set->classes || !set->no_categories))
+        status = read_categories(set, frame, sample);
     if (status == 0 && set->classes)
         status = sample_restrict(sample, frequent_classes, set->classes);
     free(image_path);

@@ -114,8 +114,10 @@ static int draw(Loader *loader, const Source *source, int64_t position, int slot
 
 static void place(const Sample *sample, Batch *batch, int slot) {
     size_t pixels = (size_t)batch->height * (size_t)batch->width, at = (size_t)slot * pixels;
+    float level[256];
+    for (int i = 0; i < 256; i++) level[i] = (float)i / 255 * 2 - 1;
     for (size_t i = 0; i < 3 * pixels; i++)
-        batch->image[3 * at + i] = (float)sample->image.pixels[i] / 255 * 2 - 1;
+        batch->image[3 * at + i] = level[sample->image.pixels[i]];
     for (size_t i = 0; i < pixels; i++)
         batch->labels[at + i] = sample->ignore && sample->ignore[i] ? -1 : sample->labels.ids[i];
     batch->no_background[slot] = sample->no_background;

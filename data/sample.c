@@ -47,6 +47,24 @@ static int largest_id(const LabelMap *labels, size_t count) {
     return largest;
 }
 
+// Whether one of four ids is another than `id`.
+static bool differ(const int32_t *ids, int32_t id) {
+    const uint64_t both = (uint64_t)(uint32_t)id << 32 | (uint32_t)id;
+    uint64_t pairs[2];
+    memcpy(pairs, ids, sizeof pairs);
+    return ((pairs[0] ^ both) | (pairs[1] ^ both)) != 0;
+}
+
+// Adds the pixels of every id above 0, a run of equal ones at a time.
+static void count_ids(const int32_t *ids, size_t count, int32_t *by_id) {
+    for (size_t start = 0, end; start < count; start = end) {
+        end = start + 1;
+        while (count - end >= 4 && !differ(ids + end, ids[start])) end += 4;
+        while (end < count && ids[end] == ids[start]) end++;
+        if (ids[start] > 0) by_id[ids[start]] += (int32_t)(end - start);
+    }
+}
+
 // Given pixel counts by id, makes the instances and turns each count into the dense id.
 static int make_instances(Sample *sample, int32_t *by_id, int largest) {
     int count = 0;
@@ -70,10 +88,9 @@ int sample_number_instances(Sample *sample) {
         return error_int("instance id %d, expected at most %d", largest, (int)MAX_ID);
     int32_t *by_id = array_new((size_t)largest + 1, sizeof *by_id);
     if (!by_id) return -1;
-    for (size_t i = 0; i < count; i++)
-        if (ids[i] > 0) by_id[ids[i]]++;
+    count_ids(ids, count, by_id);
     const int status = make_instances(sample, by_id, largest);
-    for (size_t i = 0; status == 0 && i < count; i++) ids[i] = ids[i] > 0 ? by_id[ids[i]] : 0;
+    for (size_t i = 0; status == 0 && i < count; i++) ids[i] = by_id[(ids[i] > 0) * ids[i]];
     free(by_id);
     return status;
 }

@@ -10,21 +10,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DRAWS = 1000 };
+enum { MAX_DRAWS = 1000, FLIP_BLOCK = 64 };
 
 typedef struct {
     int left, top, width, height;
 } Rectangle;
 
+static inline void reverse_into(char *to, const char *from, size_t count, size_t size) {
+    for (size_t i = 0; i < count; i++) memcpy(to + i * size, from + (count - 1 - i) * size, size);
+}
+
+// Swaps blocks from both ends, each turned round, until the middle is turned in one piece.
+static inline void flip_row(char *row, size_t width, size_t size) {
+    char keep[2 * FLIP_BLOCK * 4];
+    size_t left = 0, right = width;
+    for (; right - left > 2 * FLIP_BLOCK; left += FLIP_BLOCK, right -= FLIP_BLOCK) {
+        char *first = row + left * size, *last = row + (right - FLIP_BLOCK) * size;
+        memcpy(keep, first, FLIP_BLOCK * size);
+        reverse_into(first, last, FLIP_BLOCK, size);
+        reverse_into(last, keep, FLIP_BLOCK, size);
+    }
+    memcpy(keep, row + left * size, (right - left) * size);
+    reverse_into(row + left * size, keep, right - left, size);
+}
+
+// Elements of 1, 3 or 4 bytes: with a constant size copies are single moves.
 static void flip_rows(void *rows, int width, int height, size_t size) {
     for (int y = 0; y < height; y++) {
         char *row = (char *)rows + (size_t)y * (size_t)width * size;
-        for (int a = 0, b = width - 1; a < b; a++, b--) {
-            char keep[8];
-            memcpy(keep, row + (size_t)a * size, size);
-            memcpy(row + (size_t)a * size, row + (size_t)b * size, size);
-            memcpy(row + (size_t)b * size, keep, size);
-        }
+        if (size == 4)
+            flip_row(row, (size_t)width, 4);
+        else if (size == 3)
+            flip_row(row, (size_t)width, 3);
+        else
+            flip_row(row, (size_t)width, 1);
     }
 }
 

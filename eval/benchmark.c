@@ -28,6 +28,7 @@ int benchmark_open(const char *text, Benchmark *benchmark) {
     *benchmark = (Benchmark){0};
     DatasetText item;
     if (dataset_text_parse(text, false, &item)) return -1;
+    item.options.no_categories = true;
     const int result = open_item(&item, benchmark);
     dataset_text_free(&item);
     if (result) {

@@ -7,13 +7,13 @@ set -euo pipefail
 packages=(
     build-essential cmake ninja-build pkg-config git python3 python3-venv
     clang-14 clang libclang-rt-14-dev libomp-14-dev clang-format-14
-    libdnnl-dev libhdf5-dev libturbojpeg0-dev libpng-dev zlib1g-dev libyaml-dev libjansson-dev
-    libunistring-dev libcriterion-dev
+    libdnnl-dev libhdf5-dev libturbojpeg0-dev libpng-dev zlib1g-dev libdeflate-dev libyaml-dev
+    libjansson-dev libunistring-dev libcriterion-dev
 )
 
 if ! command -v dpkg-query >/dev/null; then
     echo "setup: not a Debian system; install the equivalents of: ${packages[*]}" >&2
-    pkg-config --exists hdf5 libturbojpeg yaml-0.1 jansson libpng zlib criterion || exit 1
+    pkg-config --exists hdf5 libturbojpeg yaml-0.1 jansson libpng zlib libdeflate criterion || exit 1
     echo "setup: the libraries are there, nothing was installed"
     exit 0
 fi

@@ -198,6 +198,26 @@ Test(hypersim, ids_become_dense_and_categories_follow_the_majority) {
     folder_remove(tree.root.text);
 }
 
+Test(hypersim, a_file_of_classes_is_not_read_where_nothing_depends_on_it) {
+    Tree tree = make_tree();
+    add_frame(&tree, 0, usual_ids);
+    write_bytes(in_folder(tree.arrays.text, "frame.0000.semantic.hdf5").text, "no HDF5", 7);
+    for (int skip = 0; skip < 2; skip++) {
+        const DatasetOptions options = {.path = tree.root.text, .no_categories = skip};
+        Dataset *set = dataset_open("hypersim", &options);
+        cr_assert_not_null(set, "%s", error_message());
+        Sample sample;
+        cr_expect_eq(dataset_read(set, 0, &sample), skip ? 0 : -1);
+        if (skip)
+            cr_expect_eq(sample.instances[0].category, -1);
+        else
+            expect_error("semantic.hdf5");
+        sample_free(&sample);
+        dataset_close(set);
+    }
+    folder_remove(tree.root.text);
+}
+
 // Reads frame 0 of the tree in the restricted variant.
 static Sample read_restricted(const Tree *tree, const char *subset) {
     Dataset *set =

@@ -51,6 +51,29 @@ static void expect_image_moved(const Sample *sample, const int *columns, const i
     sample_free(&old);
 }
 
+Test(transform, flip_mirrors_rows_of_any_width) {
+    for (int width = 1; width < 400; width += 57) {
+        Sample sample = {0};
+        cr_assert_eq(image_new(&sample.image, width, 2, 3), 0);
+        cr_assert_eq(label_map_new(&sample.labels, width, 2), 0);
+        sample.ignore = calloc(2 * (size_t)width, 1);
+        for (int i = 0; i < 6 * width; i++) sample.image.pixels[i] = (uint8_t)(i * 7);
+        for (int i = 0; i < 2 * width; i++) {
+            sample.labels.ids[i] = 1000 * i;
+            sample.ignore[i] = (uint8_t)i;
+        }
+        sample_flip(&sample);
+        for (int i = 0; i < 2 * width; i++) {
+            const int from = i / width * width + width - 1 - i % width;
+            cr_expect_eq(sample.labels.ids[i], 1000 * from, "%d of %d", i, width);
+            cr_expect_eq(sample.ignore[i], (uint8_t)from);
+            for (int c = 0; c < 3; c++)
+                cr_expect_eq(sample.image.pixels[3 * i + c], (uint8_t)((3 * from + c) * 7));
+        }
+        sample_free(&sample);
+    }
+}
+
 Test(transform, flip_mirrors_every_part_and_twice_is_nothing) {
     Sample sample = make_sample();
     int mirrored[12], same[12];

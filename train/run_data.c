@@ -35,6 +35,7 @@ static void complete(const TrainConfig *config, DatasetText *item) {
     if (!item->index) item->index = config->data_index;
     if (!options->path) options->path = root_of_type(config, item->type);
     if (options->seed == 0) options->seed = (uint64_t)config->seed;
+    options->no_categories = true;
     if (options->size == 0) options->size = item->height > item->width ? item->height : item->width;
 }
 
