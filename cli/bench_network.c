@@ -186,13 +186,14 @@ static double predict(void *context) {
 
 // ---- the cases ----------------------------------------------------------------------------------
 
-// Weights, and with training their gradients and two moments each.
+// Weights, with the gradients of trained ones and two moments each where an optimizer is there.
 static int64_t static_bytes(const NetworkBench *bench, bool trains) {
+    const int copies = trains ? (bench->optimizer.count > 0 ? 3 : 1) : 0;
     ParamSet *sets[TASK_SETS];
     const int count = task_sets(bench->model, sets);
     int64_t elements = 0;
     for (int i = 0; i < count; i++)
-        elements += params_elements(sets[i]) + (trains ? 3 * params_trained_elements(sets[i]) : 0);
+        elements += params_elements(sets[i]) + copies * params_trained_elements(sets[i]);
     return elements * (int64_t)sizeof(float);
 }
 

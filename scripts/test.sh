@@ -130,6 +130,7 @@ for preset in "${built[@]}"; do
         check "kill and resume" scripts/check_resume.sh
         check "bad input" scripts/check_bad_input.sh
         check "trust" scripts/check_trust.sh
+        check "instruction sets" scripts/check_isa.sh
         ;;
     tsan) tsan ;;
     *) tests "$preset" ;;
