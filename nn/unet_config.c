@@ -72,7 +72,7 @@ static const struct {
       .heads = {3, 4},
       .attention = {true, true}, // as in sd2: with attention where the prompt comes in
       .up_attention = {true, true},
-      .layers = 1,
+      .layers = 2,
       .context_width = 32,
       .groups = 8,
       .eps = 1e-5,

@@ -7,7 +7,7 @@
 #     seeds=3              independent repetitions, seeds 0..N-1
 #     out=runs/miniature   one folder per seed (pictures: seed-N/eval/pages), table.md, results.json
 #     p2s=...              a built program; without it the release preset is built
-#     threads=0            of each command; 0 = all processors
+#     threads=N            of each command, of which two run at a time; default half the processors
 #     images=40            scored of each set
 #     steps.STAGE=N        instead of those of configs/miniature/STAGE.yaml (for a trial)
 # Each stage is a run folder. Killed at any moment, the same command goes on where it stopped:
@@ -15,7 +15,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-seeds=3 out=runs/miniature p2s= threads=0 images=40
+seeds=3 out=runs/miniature p2s= threads=$((($(nproc) + 1) / 2)) images=40
 declare -A steps=()
 for argument in "$@"; do
     case $argument in
@@ -66,20 +66,49 @@ score() {
     touch "$folder/done"
 }
 
-for ((seed = 0; seed < seeds; seed++)); do
-    here=$out/seed-$seed
-    last=checkpoints/latest
-    mkdir -p "$here"
-    stage "$here/vae" vae model=miniature
+# The way of the paper, and beside it what it is compared with; both go on from the auto-encoder.
+main_line() {
     stage "$here/diffusion" diffusion "model=$here/vae/$last"
     stage "$here/gen2seg" gen2seg "model=$here/diffusion/$last" random_unet=false
-    stage "$here/gen2seg-random" gen2seg "model=$here/vae/$last" random_unet=true
     stage "$here/prompt2seg" prompt2seg "model=$here/gen2seg/$last"
-    stage "$here/prompt2seg-unet" prompt2seg "model=$here/gen2seg/$last" prompt.train_unet=true
     score "$here/eval" "$here/prompt2seg/$last"
+    stage "$here/prompt2seg-both" prompt2seg "model=$here/gen2seg/$last" prompt.encoding=both
+    score "$here/eval-both" "$here/prompt2seg-both/$last" "systems=$branch"
+}
+side_line() {
+    stage "$here/gen2seg-random" gen2seg "model=$here/vae/$last" random_unet=true
     score "$here/eval-random-start" "$here/gen2seg-random/$last" systems=gen2seg,gen2seg+cc
-    score "$here/eval-unet" "$here/prompt2seg-unet/$last" \
-        systems=prompt2seg,prompt2seg+map,prompt2seg+map+cc
+    until [ -e "$here/gen2seg/done" ]; do
+        kill -0 "$main" || return
+        sleep 1
+    done 2>/dev/null
+    stage "$here/prompt2seg-unet" prompt2seg "model=$here/gen2seg/$last" prompt.train_unet=true
+    score "$here/eval-unet" "$here/prompt2seg-unet/$last" "systems=$branch"
+}
+
+# Ends both lines, trainings with a checkpoint.
+stop() {
+    local line
+    for line in "$main" "$side"; do
+        kill "$line" 2>/dev/null || true
+        pkill -INT -P "$line" || true
+    done
+}
+
+last=checkpoints/latest
+branch=prompt2seg,prompt2seg+map,prompt2seg+map+cc
+for ((seed = 0; seed < seeds; seed++)); do
+    here=$out/seed-$seed
+    mkdir -p "$here"
+    stage "$here/vae" vae model=miniature
+    main_line &
+    main=$!
+    side_line &
+    side=$!
+    trap stop EXIT
+    wait "$main"
+    wait "$side"
+    trap - EXIT
 done
 python3 scripts/miniature_report.py "$out"
 echo

@@ -18,7 +18,8 @@ import sys
 
 ROUNDS = 1000
 # folder of a seed, prefix of its rows in the table
-SOURCES = [("eval", ""), ("eval-random-start", "random start: "), ("eval-unet", "U-Net along: ")]
+SOURCES = [("eval", ""), ("eval-random-start", "random start: "), ("eval-both", "with a map: "),
+           ("eval-unet", "U-Net along: ")]
 BRANCH = ["prompt2seg", "prompt2seg+map", "prompt2seg+map+cc"]
 
 
@@ -122,11 +123,15 @@ def report(folder):
                                  ("random", "@random", "a random inner point")):
         scored = {name: score_set(systems) for name, systems in load(folder, mark).items()}
         branch = max(BRANCH, key=lambda name: scored["val"][name][0])
+        mapped = max(("with a map: " + n for n in BRANCH), key=lambda name: scored["val"][name][0])
         along = max(("U-Net along: " + n for n in BRANCH), key=lambda name: scored["val"][name][0])
         claims = {
             "a: branch - gen2seg+cc": answer(scored, branch, "gen2seg+cc"),
             "a: branch - disc": answer(scored, branch, "disc"),
+            "a: branch - gen2seg+disc": answer(scored, branch, "gen2seg+disc"),
             "a: branch - color+cc": answer(scored, branch, "color+cc"),
+            "a: branch - color+disc": answer(scored, branch, "color+disc"),
+            "ablation: branch with a similarity map - branch": answer(scored, mapped, branch),
             "upper bound: U-Net along - branch": answer(scored, along, branch),
             "b: gen2seg+cc, pretrained - random start":
                 answer(scored, "gen2seg+cc", "random start: gen2seg+cc"),

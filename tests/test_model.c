@@ -97,7 +97,7 @@ Test(model, a_saved_model_opens_with_the_same_bits) {
     Model *model = model_init("miniature", &options);
     cr_assert_not_null(model, "%s", error_message());
     cr_assert_eq(model_add_branch(model, 1, 5), 0, "%s", error_message());
-    cr_assert_eq(params_elements(&model->control->params), 676144);
+    cr_assert_eq(params_elements(&model->control->params), 957664);
     cr_assert_eq(model_save(model, inside("m"), NULL), 0, "%s", error_message());
     Model *opened = model_open(inside("m"), &(ModelOptions){.train_branch = true});
     cr_assert_not_null(opened, "%s", error_message());
@@ -105,7 +105,7 @@ Test(model, a_saved_model_opens_with_the_same_bits) {
     same_parameters(&model->vae->params, &opened->vae->params);
     same_parameters(&model->control->params, &opened->control->params);
     cr_assert_eq(params_trained_elements(&opened->unet->params), 0);
-    cr_assert_eq(params_trained_elements(&opened->control->params), 676144);
+    cr_assert_eq(params_trained_elements(&opened->control->params), 957664);
     float a[64], b[64];
     cr_assert_eq(tensor_read_float(model->infer_context, a), 0);
     cr_assert_eq(tensor_read_float(opened->infer_context, b), 0);

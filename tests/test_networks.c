@@ -118,9 +118,9 @@ Test(networks, miniature_has_the_stated_sizes) {
     Unet *unet = unet_new(unet_config_named("miniature"), F32);
     Vae *vae = vae_new(vae_config_named("miniature"), F32);
     ControlNet *control = controlnet_new(controlnet_config_named("miniature"), F32);
-    cr_assert_eq(params_elements(&unet->params), 1325892);
+    cr_assert_eq(params_elements(&unet->params), 1946644);
     cr_assert_eq(params_elements(&vae->params), 428871);
-    cr_assert_eq(params_elements(&control->params), 676144);
+    cr_assert_eq(params_elements(&control->params), 957664);
     unet_free(unet);
     vae_free(vae);
     controlnet_free(control);
