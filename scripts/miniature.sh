@@ -7,7 +7,7 @@
 #     seeds=3              independent repetitions, seeds 0..N-1
 #     out=runs/miniature   one folder per seed (pictures: seed-N/eval/pages), table.md, results.json
 #     p2s=...              a built program; without it the release preset is built
-#     threads=N            of each command, of which two run at a time; default half the processors
+#     threads=N            of the two commands that run at a time; default half the processors
 #     images=40            scored of each set
 #     steps.STAGE=N        instead of those of configs/miniature/STAGE.yaml (for a trial)
 # Each stage is a run folder. Killed at any moment, the same command goes on where it stopped:
@@ -100,7 +100,7 @@ branch=prompt2seg,prompt2seg+map,prompt2seg+map+cc
 for ((seed = 0; seed < seeds; seed++)); do
     here=$out/seed-$seed
     mkdir -p "$here"
-    stage "$here/vae" vae model=miniature
+    threads=0 stage "$here/vae" vae model=miniature
     main_line &
     main=$!
     side_line &
