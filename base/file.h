@@ -74,6 +74,9 @@ int folder_remove(const char *path);
 char *folder_replace_begin(const char *path);
 int folder_replace_commit(const char *aside, const char *path);
 
+// 0 when the path can become a folder of results: nothing is there, or an empty folder.
+int folder_check_new(const char *path);
+
 // Locks a folder for this process: returns a handle (>= 0) for folder_unlock, or -1 and an error
 // that names the process that holds it. The lock ends with the process.
 int folder_lock(const char *path);

@@ -183,3 +183,13 @@ int folder_lock(const char *path) {
 void folder_unlock(int lock) {
     if (lock >= 0) close(lock);
 }
+
+int folder_check_new(const char *path) {
+    if (file_exists(path)) return error_int("%s exists and is no folder", path);
+    if (!folder_exists(path)) return 0;
+    size_t count = 0;
+    char **names = folder_list(path, &count);
+    if (!names) return -1;
+    folder_list_free(names, count);
+    return count == 0 ? 0 : error_int("%s exists and is not empty", path);
+}

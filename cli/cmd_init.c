@@ -50,17 +50,6 @@ static char *source_of_config(InitArguments *arguments) {
     return source;
 }
 
-// An existing folder is only taken when it is empty.
-static int check_out(const char *out) {
-    if (file_exists(out)) return error_int("%s exists and is no folder", out);
-    if (!folder_exists(out)) return 0;
-    size_t count = 0;
-    char **names = folder_list(out, &count);
-    if (!names) return -1;
-    folder_list_free(names, count);
-    return count == 0 ? 0 : error_int("%s exists and is not empty", out);
-}
-
 // A miniature is asked at the size and in the way it is trained; DIR's own p2s.json is kept.
 static int save_settings(const char *source, const char *folder) {
     PredictSettings settings = predict_settings_default();
@@ -87,7 +76,7 @@ static int save(const Model *model, const char *source, const char *out) {
 }
 
 static int init(const InitArguments *arguments, const char *source) {
-    if (check_out(arguments->out) != 0) return -1;
+    if (folder_check_new(arguments->out) != 0) return -1;
     const ModelOptions options = {.dtype = F32,
                                   .random_seed = true,
                                   .seed = (uint64_t)(arguments->seed < 0 ? 0 : arguments->seed)};

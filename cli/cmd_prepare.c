@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // p2s prepare: walks a data set once, reads every sample, and writes what it found as an index;
-// writes the built-in world as files; or completes a downloaded model folder.
+// writes the built-in world as files; completes a downloaded model folder, or halves one.
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/device.h"
@@ -13,6 +13,7 @@
 #include "base/threads.h"
 #include "data/clean.h"
 #include "data/export.h"
+#include "eval/predict_settings.h"
 #include "nn/empty_prompt.h"
 #include "nn/model.h"
 
@@ -24,7 +25,8 @@
 static const char help[] =
     "usage: p2s prepare TYPE PATH [--split S] [--subset S] [--out FILE] [--drop FILE]\n"
     "       p2s prepare scenes DIR [--split S] [--seed N] [--size PIXELS] [--count N]\n"
-    "       p2s prepare prompt MODEL\n\n"
+    "       p2s prepare prompt MODEL\n"
+    "       p2s prepare half MODEL --out DIR\n\n"
     "Reads every sample of a set once and writes an index (JSON) that training opens: names, "
     "sizes,\n"
     "instance counts, checksums of pixels and labels, and what was dropped and why: samples that\n"
@@ -32,7 +34,8 @@ static const char help[] =
     "with fewer objects than --min-objects. Each damaged sample is named; exit code 1 when there\n"
     "was one. The built-in scenes are written to DIR as files instead: images/, labels/,\n"
     "annotations/instances.json. prompt asks a model folder's text_encoder/ and tokenizer/ for\n"
-    "the empty prompt, once, and writes MODEL/empty_prompt.safetensors.\n\n"
+    "the empty prompt, once, and writes MODEL/empty_prompt.safetensors. half writes a model with\n"
+    "its weights rounded to 16 bits (F16), half the size, to DIR, new or empty.\n\n"
     "  --split S, --subset S   as the set names them; an unknown one is refused with the known\n"
     "  --out FILE              of the index (default PATH/index[-SPLIT][-SUBSET].json)\n"
     "  --drop FILE             names of samples, or what they begin with up to a /, one a line\n"
@@ -191,6 +194,31 @@ static int prepare_prompt(const char *model) {
     return EXIT_OK;
 }
 
+static int write_half(const char *folder, const char *out) {
+    const ModelOptions options = {.dtype = F32};
+    PredictSettings settings;
+    Model *model = predict_settings_read(&settings, folder) ? NULL : model_open(folder, &options);
+    char *aside = model ? folder_replace_begin(out) : NULL;
+    int result = aside ? model_save_half(model, aside) : -1;
+    if (result == 0) result = predict_settings_write(&settings, aside);
+    if (result == 0)
+        result = folder_replace_commit(aside, out);
+    else if (aside)
+        folder_remove(aside);
+    free(aside);
+    model_free(model);
+    return result;
+}
+
+static int prepare_half(const PrepareArguments *arguments) {
+    if (!arguments->out) return arguments_wrong("prepare", "half needs --out DIR");
+    if (device_use("cpu", 0) || folder_check_new(arguments->out) ||
+        write_half(arguments->path, arguments->out))
+        return command_failed();
+    printf("%s: weights as F16\n", arguments->out);
+    return EXIT_OK;
+}
+
 static int prepare(const PrepareArguments *arguments) {
     const bool scenes = strcmp(arguments->type, "scenes") == 0;
     const DatasetOptions options = {.path = scenes ? NULL : arguments->path,
@@ -233,9 +261,11 @@ int cmd_prepare(int argc, char **argv) {
                              .max_words = 2};
     if (!arguments_read(&known, argc, argv, &code)) return code;
     if (words.count < 2)
-        return arguments_wrong("prepare", "expected the type of a data set, or prompt, and a path");
+        return arguments_wrong("prepare",
+                               "expected the type of a data set, prompt or half, and a path");
     arguments.type = words.items[0];
     arguments.path = words.items[1];
     if (strcmp(arguments.type, "prompt") == 0) return prepare_prompt(arguments.path);
+    if (strcmp(arguments.type, "half") == 0) return prepare_half(&arguments);
     return prepare(&arguments);
 }

@@ -281,7 +281,7 @@ static const ParamSet *part_params(const Model *model, const char *part) {
     return error_null("model: it has no part %s", part);
 }
 
-int model_save_part(const Model *model, const char *folder, const char *part) {
+static int save_part(const Model *model, const char *folder, const char *part, SafeType type) {
     const ParamSet *params = part_params(model, part);
     if (!params) return -1;
     char *inner = path_join(folder, part);
@@ -290,11 +290,15 @@ int model_save_part(const Model *model, const char *folder, const char *part) {
     int result = -1;
     if (inner && config && weights && folder_make(inner) == 0 &&
         write_part_config(model, part, config) == 0)
-        result = weights_save(params, weights);
+        result = weights_save_as(params, weights, type);
     free(inner);
     free(config);
     free(weights);
     return result;
+}
+
+int model_save_part(const Model *model, const char *folder, const char *part) {
+    return save_part(model, folder, part, SAFE_F32);
 }
 
 static int write_index(const Model *model, const char *folder) {
@@ -355,6 +359,14 @@ int model_save(const Model *model, const char *folder, const char *from) {
         save_or_link(model, folder, "vae", from) != 0)
         return -1;
     if (model->control && save_or_link(model, folder, "controlnet", from) != 0) return -1;
+    return write_rest(model, folder);
+}
+
+int model_save_half(const Model *model, const char *folder) {
+    if (folder_make(folder) != 0 || save_part(model, folder, "unet", SAFE_F16) != 0 ||
+        save_part(model, folder, "vae", SAFE_F16) != 0 ||
+        (model->control && save_part(model, folder, "controlnet", SAFE_F16) != 0))
+        return -1;
     return write_rest(model, folder);
 }
 

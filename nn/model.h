@@ -62,6 +62,9 @@ int model_save(const Model *model, const char *folder, const char *from);
 // The parts alone: "unet", "vae" or "controlnet".
 int model_save_part(const Model *model, const char *folder, const char *part);
 
+// model_save with the weights as F16, half the size; they are rounded.
+int model_save_half(const Model *model, const char *folder);
+
 // From v to the clean latent at timestep 999. Training: -noise v. Inference: signal z - noise v, as
 // the published pipeline does.
 Tensor *model_clean_training(const Model *model, Tensor *v);

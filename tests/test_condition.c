@@ -102,7 +102,7 @@ static void expect_agreement(const char *normalise, const char *x0) {
     ModelOptions options = task_model_options(&config);
     Model *model = model_init("miniature", &options);
     TaskContext context = {.config = &config, .model = model};
-    cr_assert_eq(task_prompt2seg.prepare(&context, true), 0, "%s", error_message());
+    cr_assert_eq(task_prompt2seg.prepare(&context, START_RANDOM), 0, "%s", error_message());
     cr_assert_eq(model->control->config.condition_channels, 2);
     Batch *batch = batch_new(1, SIDE, SIDE);
     DeviceBatch device;

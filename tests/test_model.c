@@ -92,6 +92,44 @@ static void same_parameters(const ParamSet *a, const ParamSet *b) {
     }
 }
 
+// Every value to 11 significant bits, or to the spacing of F16's subnormals.
+static void rounded_parameters(const ParamSet *exact, const ParamSet *half) {
+    int64_t changed = 0;
+    cr_assert_eq(exact->count, half->count);
+    for (size_t i = 0; i < exact->count; i++) {
+        const int64_t count = tensor_numel(exact->items[i].tensor);
+        float *x = malloc((size_t)count * sizeof *x), *y = malloc((size_t)count * sizeof *y);
+        cr_assert_eq(tensor_read_float(exact->items[i].tensor, x), 0);
+        cr_assert_eq(tensor_read_float(half->items[i].tensor, y), 0);
+        for (int64_t k = 0; k < count; k++) {
+            const double limit = fmax(fabs((double)x[k]) * 0x1p-11, 0x1p-25);
+            cr_assert_leq(fabs((double)x[k] - (double)y[k]), limit, "%s", exact->items[i].name);
+            changed += x[k] != y[k];
+        }
+        free(x);
+        free(y);
+    }
+    cr_assert_gt(changed, 0);
+}
+
+Test(model, a_half_model_opens_with_its_weights_rounded) {
+    Model *model = model_init("miniature", &(ModelOptions){.seed = 4});
+    cr_assert_not_null(model, "%s", error_message());
+    cr_assert_eq(model_add_branch(model, 1, 5), 0, "%s", error_message());
+    cr_assert_eq(model_save(model, inside("whole"), NULL), 0, "%s", error_message());
+    const int64_t whole = file_size(inside("whole/unet/diffusion_pytorch_model.safetensors"));
+    cr_assert_eq(model_save_half(model, inside("half")), 0, "%s", error_message());
+    const int64_t half = file_size(inside("half/unet/diffusion_pytorch_model.safetensors"));
+    cr_assert_lt(half, whole * 6 / 10);
+    Model *opened = model_open(inside("half"), &(ModelOptions){.train_branch = true});
+    cr_assert_not_null(opened, "%s", error_message());
+    rounded_parameters(&model->unet->params, &opened->unet->params);
+    rounded_parameters(&model->vae->params, &opened->vae->params);
+    rounded_parameters(&model->control->params, &opened->control->params);
+    model_free(model);
+    model_free(opened);
+}
+
 Test(model, a_saved_model_opens_with_the_same_bits) {
     ModelOptions options = {.seed = 4};
     Model *model = model_init("miniature", &options);

@@ -47,6 +47,20 @@ Test(train, prompt2seg_trains_the_branch_and_nothing_else) {
     cr_assert_not(same_file("one", "four", "controlnet/diffusion_pytorch_model.safetensors"));
 }
 
+Test(train, a_random_branch_takes_the_place_of_the_trained_one) {
+    const char *const first[] = {"task=prompt2seg", "train.steps=2", NULL};
+    char model[160];
+    train("first", first, false);
+    snprintf(model, sizeof model, "model=%s/first/checkpoints/latest", folder);
+    const char *const again[] = {"task=prompt2seg", "train.steps=2", model, "random_branch=true",
+                                 NULL};
+    const char *const on[] = {"task=prompt2seg", "train.steps=2", model, NULL};
+    train("again", again, false);
+    train("on", on, false);
+    cr_assert(same_file("first", "again", "controlnet/diffusion_pytorch_model.safetensors"));
+    cr_assert_not(same_file("first", "on", "controlnet/diffusion_pytorch_model.safetensors"));
+}
+
 Test(train, a_resumed_prompt2seg_run_gives_the_same_bits) {
     const char *const part[] = {"task=prompt2seg", "prompt.loss=fixed", "train.steps=2",
                                 "train.schedule_steps=6", NULL};

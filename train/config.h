@@ -11,6 +11,7 @@
     KEY(STRING, run,            "run",                    "runs/train", "", "folder of this run; made if missing, locked while in use")       \
     KEY(CHOICE, task,           "task",                   "gen2seg", "vae|diffusion|gen2seg|prompt2seg", "what is trained")                             \
     KEY(STRING, model,          "model",                  "", "", "starting weights: a model folder, or sd2 or miniature for random ones")    \
+    KEY(BOOL,   random_branch,  "random_branch",          "false", "", "prompt2seg: begin with a fresh branch, whatever the model folder holds") \
     KEY(BOOL,   random_unet,    "random_unet",            "false", "", "diffusion, gen2seg: begin with a random U-Net, whatever the model folder holds") \
     KEY(INT,    seed,           "seed",                   "0", "[0, 4294967295]", "every random choice follows from it")                      \
     KEY(INT,    threads,        "threads",                "0", "[0, 1024]", "threads for arithmetic; 0 = all processors")                     \

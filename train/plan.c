@@ -64,7 +64,7 @@ int train_plan(const TrainConfig *config, const char *from, TrainPlan *plan) {
     TaskContext context = {.config = config, .model = model, .step = config->first_steps};
     const Task *task = task_find(config);
     int result = model ? 0 : -1;
-    if (result == 0 && task->prepare) result = task->prepare(&context, false);
+    if (result == 0 && task->prepare) result = task->prepare(&context, START_FOLDER);
     if (model) task_recompute(model, config->recompute);
     if (result == 0) result = plan_step(config, &context, plan);
     model_free(model);

@@ -23,13 +23,14 @@ typedef struct {
     int64_t step; // optimiser step in the making, from 0
 } TaskContext;
 
+typedef enum { START_RANDOM, START_FOLDER, START_CHECKPOINT } TaskStart;
 enum { FINISH_IMAGES = 64 };
 
 typedef struct {
     const char *name;
-    // (optional) Makes what the task needs and the model lacks. `fresh`: the model starts from
-    // random values.
-    int (*prepare)(TaskContext *context, bool fresh);
+    // (optional) Makes what the task needs and the model lacks. `start`: where the model comes
+    // from.
+    int (*prepare)(TaskContext *context, TaskStart start);
     // The loss, one element. Records on the tape; `shown` receives the predicted image [N,H,W,3] in
     // 0..255 and `prompt` the condition image [N,H,W,P], both kept, where there are such.
     Tensor *(*loss)(TaskContext *context, const DeviceBatch *batch, Tensor **shown,

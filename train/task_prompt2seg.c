@@ -16,8 +16,7 @@
 
 enum { MOST_POINTS = 64 }; // the range of prompt.points
 
-static int prepare(TaskContext *context, bool fresh) {
-    (void)fresh;
+static int prepare(TaskContext *context, TaskStart start) {
     const TrainConfig *config = context->config;
     Model *model = context->model;
     const int each = condition_channels((ConditionEncoding)config->prompt_encoding);
@@ -25,7 +24,8 @@ static int prepare(TaskContext *context, bool fresh) {
         return error_int("prompt.encoding is \"%s\" and prompt.train_unet is true; the confidence "
                          "map is that of a frozen model",
                          condition_names[config->prompt_encoding]);
-    if (!model->control) return model_add_branch(model, each, (uint64_t)config->seed);
+    const bool add = config->random_branch && start != START_CHECKPOINT;
+    if (add || !model->control) return model_add_branch(model, each, (uint64_t)config->seed);
     const int64_t channels = model->control->config.condition_channels;
     if (channels % each == 0) return 0;
     return error_int(

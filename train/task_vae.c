@@ -14,10 +14,10 @@
 enum { BOX = 8 };
 static const double FRESH_LOG_VARIANCE = -6; // else noise drowns the first latents
 
-static int prepare(TaskContext *context, bool fresh) {
+static int prepare(TaskContext *context, TaskStart start) {
     Model *model = context->model;
     Param *bias = params_find(&model->vae->params, "quant_conv.bias");
-    if (!fresh || !bias) return 0;
+    if (start != START_RANDOM || !bias) return 0;
     int64_t count = tensor_numel(bias->tensor);
     float *values = array_new((size_t)count, sizeof *values);
     if (!values || tensor_read_float(bias->tensor, values) != 0) {

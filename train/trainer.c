@@ -82,7 +82,8 @@ static int open_model(Trainer *trainer, const char *checkpoint) {
         params_init(&trainer->model->unet->params, (uint64_t)config->seed) != 0)
         return -1;
     trainer->context = (TaskContext){.config = config, .model = trainer->model};
-    if (trainer->task->prepare && trainer->task->prepare(&trainer->context, fresh) != 0) return -1;
+    TaskStart start = checkpoint ? START_CHECKPOINT : fresh ? START_RANDOM : START_FOLDER;
+    if (trainer->task->prepare && trainer->task->prepare(&trainer->context, start) != 0) return -1;
     task_recompute(trainer->model, config->recompute);
     ParamSet *sets[TASK_SETS];
     int count = task_sets(trainer->model, sets);
