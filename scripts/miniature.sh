@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 # The paper in miniature, from nothing: auto-encoder, diffusion pretraining, gen2seg from the
 # pretrained and from a random U-Net, the Prompt2Seg branch on the frozen result, the same with the
-# U-Net trained along (an upper bound), and every system on the same prompts of eight sets.
+# U-Net trained along (an upper bound) or with a similarity map as its prompt, and every system on the
+# same prompts of eight sets.
 #   scripts/miniature.sh [seeds=N] [out=DIR] [p2s=PROGRAM] [threads=N] [images=N] [steps.STAGE=N]
 #     seeds=3              independent repetitions, seeds 0..N-1
-#     out=runs/miniature   one folder per seed (pictures: seed-N/eval/pages), table.md, results.json
+#     out=runs/miniature   one folder per seed, table.md, results.json, page.html (the pictures)
 #     p2s=...              a built program; without it the release preset is built
 #     threads=N            of the two commands that run at a time; default half the processors
 #     images=40            scored of each set
@@ -113,3 +114,5 @@ done
 python3 scripts/miniature_report.py "$out"
 echo
 cat "$out/table.md"
+echo
+echo "pictures $(python3 scripts/miniature_page.py "$out")"
