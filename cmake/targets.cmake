@@ -38,5 +38,6 @@ endif()
 # Needs the packages that scripts/make_fixtures.py names.
 set(P2S_PYTHON python3 CACHE STRING "Python with PyTorch and diffusers, for the fixtures")
 add_custom_target(fixtures
-  COMMAND ${P2S_PYTHON} scripts/make_fixtures.py tests/fixtures
+  COMMAND ${CMAKE_COMMAND} -E env P2S_PROGRAM=$<TARGET_FILE:p2s>
+          ${P2S_PYTHON} scripts/make_fixtures.py tests/fixtures
   WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} USES_TERMINAL VERBATIM)

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes tests/fixtures: what diffusers answers for small networks, in float64.
+"""Makes tests/fixtures: what diffusers answers for small networks, in float64, and what the references answer for the
+other components of `p2s run` (tests/fixtures/run, by scripts/fidelity).
 
 Weights, inputs and probes are a hash of (name, index), so that the C tests make the same ones
 without storing them (tests/test_reference.c). Of a gradient only its product with a probe is kept.
 
     pip install -r scripts/fidelity/requirements.txt
-    python scripts/make_fixtures.py tests/fixtures
+    P2S_PROGRAM=build/release/p2s python scripts/make_fixtures.py tests/fixtures
 """
 import json
 import os
+import shutil
+import subprocess
 import sys
 
 import cv2
@@ -178,6 +181,21 @@ def bsds500():
     scipy.io.savemat(os.path.join(OUT, "other.mat"), {"ucm2": np.zeros((2, 2))})
 
 
+RECORDED = ("block,normalise,schedule,v_to_x0,loss,lr,adamw,step,interop.predict,resize,resize.float,read,rle,polygon,joint_bilateral,"
+            "gaussian_query,point_mask,components,distance,next_point,edges")
+
+
+def components():
+    """The rest, for tests/test_run_fixtures.c: small cases of the fidelity suite that were found good."""
+    folder = os.path.join(OUT, "run")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    suite = os.path.join(os.path.dirname(texts.__file__), "suite.py")
+    keys = {"P2S_PROGRAM": os.path.abspath(os.environ["P2S_PROGRAM"]), "P2S_DATA": "/nonexistent"}
+    subprocess.run([sys.executable, suite, "--record", folder, "--kernels", "fast", "--only", RECORDED], check=True,
+                   env=os.environ | keys)
+
+
 def fingerprint(name, cls, **config):
     """FNV-1a (64 bits) of the sorted names and shapes, for the full-size networks."""
     with torch.device("meta"):
@@ -216,6 +234,7 @@ if __name__ == "__main__":
     tokenizer()
     edges()
     bsds500()
+    components()
     branch = {k: FULL[k] for k in ENCODER_KEYS}
     full = {"unet sd2": fingerprint("unet", UNet2DConditionModel, **FULL), "unet sd15": fingerprint("unet", UNet2DConditionModel, **FULL15),
             "vae sd2": fingerprint("vae", AutoencoderKL, **FULL_VAE),

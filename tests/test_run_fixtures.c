@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Every block beside what diffusers answered, forward and backward: replays tests/fixtures/run,
-// which scripts/fidelity.sh --record makes, through `p2s run`.
+// Components beside what the references answered, forward and backward: replays tests/fixtures/run,
+// which scripts/make_fixtures.py records, through `p2s run`.
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/run.h"
 #include "nn/safetensors.h"
 
 #include <criterion/criterion.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_WORDS = 16 };
 
@@ -66,6 +68,12 @@ static void compare(const char *component, const SafeFile *fixture, const SafeTe
     const SafeTensor *ours = safetensors_find(answer, theirs->name + 4);
     cr_assert_not_null(ours, "%s: %s is missing", component, theirs->name);
     cr_assert_eq(ours->numel, theirs->numel);
+    if (theirs->type == SAFE_U8 || theirs->type == SAFE_I32) {
+        size_t bytes = (size_t)theirs->numel * safe_type_size(theirs->type);
+        cr_assert_eq(ours->type, theirs->type);
+        cr_expect_arr_eq(ours->data, theirs->data, bytes, "%s: %s", component, theirs->name);
+        return;
+    }
     double *expected = array_new((size_t)ours->numel * 2, sizeof *expected);
     double *found = expected + ours->numel;
     safetensors_read_double(theirs, expected);
@@ -78,20 +86,23 @@ static void compare(const char *component, const SafeFile *fixture, const SafeTe
     free(expected);
 }
 
+// "COMPONENT key=value --model PATH", in the folder of the fixtures. Returns how many outputs were
+// compared.
 static int replay(const char *path) {
     char in[64], out[64], words[256], *argv[MAX_WORDS] = {"run"}, *state = NULL;
     SafeFile *fixture = safetensors_open(path);
     cr_assert_not_null(fixture, "%s", error_message());
-    const char *component = safetensors_metadata(fixture, "component");
+    snprintf(words, sizeof words, "%s", safetensors_metadata(fixture, "run"));
     snprintf(in, sizeof in, "%s/in.safetensors", folder);
     snprintf(out, sizeof out, "%s/out.safetensors", folder);
-    snprintf(words, sizeof words, "%s %s %s %s", component, in, out,
-             safetensors_metadata(fixture, "keys"));
-    int argc = 1, compared = 0;
-    for (char *word = strtok_r(words, " ", &state); word; word = strtok_r(NULL, " ", &state))
-        argv[argc++] = word;
+    char *component = strtok_r(words, " ", &state);
+    argv[1] = component;
+    argv[2] = in;
+    argv[3] = out;
+    int argc = 4, compared = 0;
+    for (char *word; (word = strtok_r(NULL, " ", &state)) && argc < MAX_WORDS;) argv[argc++] = word;
     write_input(fixture, in);
-    cr_assert_eq(cmd_run(argc, argv), EXIT_OK, "%s", component);
+    cr_assert_eq(cmd_run(argc, argv), EXIT_OK, "%s", path);
     SafeFile *answer = safetensors_open(out);
     cr_assert_not_null(answer, "%s", error_message());
     for (size_t i = 0; i < safetensors_count(fixture); i++) {
@@ -105,17 +116,64 @@ static int replay(const char *path) {
     return compared;
 }
 
-Test(run_fixtures, every_block_answers_as_diffusers_did) {
-    size_t count = 0;
-    cr_assert_not_null(mkdtemp(folder));
-    char **names = folder_list(P2S_FIXTURES "/run", &count);
-    cr_assert_not_null(names, "%s", error_message());
-    cr_expect_geq(count, 12);
-    for (size_t i = 0; i < count; i++) {
-        char *path = path_join(P2S_FIXTURES "/run", names[i]);
-        cr_expect_gt(replay(path), 0, "%s", names[i]);
-        free(path);
+// Whether a fixture runs the component.
+static bool recorded(const char *component, char *const *names, size_t count) {
+    bool found = false;
+    for (size_t i = 0; i < count && !found; i++) {
+        if (!text_ends_with(names[i], ".safetensors")) continue;
+        SafeFile *fixture = safetensors_open(names[i]);
+        const char *run = fixture ? safetensors_metadata(fixture, "run") : NULL;
+        size_t length = strlen(component);
+        found = run && strncmp(run, component, length) == 0 &&
+                (run[length] == ' ' || run[length] == '\0');
+        safetensors_close(fixture);
     }
-    folder_list_free(names, count);
+    return found;
+}
+
+#define GROUP(name) &components_##name,
+static const ComponentGroup *const groups[] = {COMPONENT_GROUPS(GROUP)};
+
+// Whole networks and the tokenizer have fixtures of their own.
+static const char *const elsewhere[] = {
+    "unet",       "controlnet", "vae.encode", // test_reference.c
+    "vae.decode", "text",       "tokenize"};  // test_tokenizer.c
+
+static bool held_elsewhere(const char *component) {
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+        if (strcmp(component, elsewhere[i]) == 0) return true;
+    return false;
+}
+
+static void begin(void) {
+    cr_assert_not_null(mkdtemp(folder));
+    cr_assert_eq(chdir(P2S_FIXTURES "/run"), 0);
+}
+
+static void end(void) {
     folder_remove(folder);
+}
+
+TestSuite(run_fixtures, .init = begin, .fini = end);
+
+Test(run_fixtures, every_component_answers_as_the_reference_did) {
+    size_t count = 0;
+    char **names = folder_list(".", &count);
+    cr_assert_not_null(names, "%s", error_message());
+    for (size_t i = 0; i < count; i++)
+        if (text_ends_with(names[i], ".safetensors"))
+            cr_expect_gt(replay(names[i]), 0, "%s", names[i]);
+    folder_list_free(names, count);
+}
+
+Test(run_fixtures, every_component_has_a_fixture) {
+    size_t count = 0;
+    char **names = folder_list(".", &count);
+    cr_assert_not_null(names, "%s", error_message());
+    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
+        for (size_t i = 0; i < groups[g]->count; i++) {
+            const char *name = groups[g]->components[i].name;
+            cr_expect(held_elsewhere(name) || recorded(name, names, count), "%s has none", name);
+        }
+    folder_list_free(names, count);
 }

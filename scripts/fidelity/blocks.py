@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
 """Every block of the networks alone, at ordinary variances and at ones near the norms' epsilons."""
-import os
-
 import torch
 from diffusers.models import attention_processor, downsampling, embeddings, resnet, upsampling
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
@@ -9,11 +7,9 @@ from diffusers.models.unets import unet_2d_blocks as blocks
 from torch.nn.functional import silu
 
 from reference import compare, start
-from trial import component
+from trial import component, small
 
-WIDE, NARROW, GROUPS, CONTEXT, TIME = 96, 64, 32, 40, 128
-if os.environ.get("P2S_FIDELITY_SMALL"):  # for fixtures
-    WIDE, NARROW, GROUPS, CONTEXT, TIME = 12, 8, 4, 6, 10
+WIDE, NARROW, GROUPS, CONTEXT, TIME = small((96, 64, 32, 40, 128), (12, 8, 4, 6, 10))
 PREVIOUS = 2 * NARROW
 VARIANTS = (("plain", False, 1.0), ("quiet", True, 0.01))
 
@@ -101,7 +97,7 @@ def upsample(trial):
 @component("block.time")
 def time_embedding(trial):
     """The sinusoid is float32 on both sides; its exponentials may differ by an ulp, times 999 (method 1.4)."""
-    for width in (16,) if os.environ.get("P2S_FIDELITY_SMALL") else (48, 320):
+    for width in small((48, 320), (16,)):
         sinusoid = embeddings.Timesteps(width, True, 0)
         module = start(trial, embeddings.TimestepEmbedding(width, 4 * width))
         for timestep in (0, 1, 499, 999):

@@ -20,10 +20,10 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from text import pack, unpack
-from trial import component
+from trial import component, small
 
 DATA = Path(os.environ.get("P2S_DATA", Path(__file__).parents[2] / "../shared/data")).resolve()
-POLYGONS = 20000
+POLYGONS = small(20000, 200)
 
 
 def real(trial, pattern):
@@ -36,10 +36,14 @@ def real(trial, pattern):
 
 def read(trial, kind, paths, **keys):
     """What `p2s run read.KIND` makes of files: name -> list of arrays, one for each path."""
-    answer, lists = trial.run("read." + kind, pack([str(path) for path in paths]), **keys) if paths else {}, {}
+    answer, lists = trial.run("read." + kind, pack([trial.attach(path) for path in paths]), **keys) if paths else {}, {}
     for name in {key.split(".")[0] for key in answer}:
         lists[name] = [answer[f"{name}.{i}"] for i in range(len(paths))]
     return lists
+
+
+def sides(trial, most, least=1):
+    return (int(n) for n in trial.integers(least, small(most, 24), 2))
 
 
 def picture(trial, height, width, channels=3):
@@ -63,8 +67,8 @@ def blobs(trial, height, width, level=0.5):
 # ---- resizing -----------------------------------------------------------------------------------
 
 FILTERS = {"nearest": Image.NEAREST, "bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC, "lanczos": Image.LANCZOS}
-SIZES = [(1024, 768, 640, 480), (768, 576, 480, 360), (640, 480, 768, 576), (1242, 375, 1024, 368), (7, 5, 4, 3), (7, 5, 9, 8),
-         (1, 1, 5, 7), (5, 7, 1, 1), (33, 47, 33, 20), (33, 47, 50, 47), (97, 61, 224, 224), (500, 375, 224, 224), (3, 400, 2, 17)]
+SIZES = small([(1024, 768, 640, 480), (768, 576, 480, 360), (640, 480, 768, 576), (1242, 375, 1024, 368), (7, 5, 4, 3), (7, 5, 9, 8),
+         (1, 1, 5, 7), (5, 7, 1, 1), (33, 47, 33, 20), (33, 47, 50, 47), (97, 61, 224, 224), (500, 375, 224, 224), (3, 400, 2, 17)], [(33, 47, 20, 31)])
 
 
 def sizes(trial, count, most):
@@ -97,12 +101,12 @@ def resize_float(trial):
 @component("read.jpeg", once=True)
 def read_jpeg(trial):
     files, made = real(trial, "**/*.jpg"), []
-    for quality in (30, 75, 95):
+    for quality in small((30, 75, 95), (75,)):
         for subsampling in (0, 1, 2):
             for progressive in (False, True):
                 for mode in ("RGB", "L"):
                     made.append(trial.path(f"{len(made)}.jpg"))
-                    h, w = (int(n) for n in trial.integers(1, 90, 2))
+                    h, w = sides(trial, 90)
                     Image.fromarray(picture(trial, h, w)).convert(mode).save(
                         made[-1], quality=quality, subsampling=subsampling, progressive=progressive)
     for path, ours in zip(files + made, read(trial, "image", files + made)["image"]):
@@ -111,7 +115,7 @@ def read_jpeg(trial):
 
 
 def write_labels(trial, path, bits, palette):
-    h, w = (int(n) for n in trial.integers(1, 70, 2))
+    h, w = sides(trial, 70)
     labels = trial.rng.integers(0, 1 << bits, (h, w))
     if bits == 16:
         Image.fromarray(labels.astype(np.uint16)).save(path)
@@ -149,7 +153,7 @@ def read_hdf5(trial):
             if "dataset" in file and file["dataset"].ndim == 2:
                 arrays[path] = file["dataset"][()]
     files = len(arrays)
-    for dtype in ("i1", "i2", "i4", "f2", "f4", "f8"):
+    for dtype in small(("i1", "i2", "i4", "f2", "f4", "f8"), ("i2", "f2", "f4")):
         for options in ({}, dict(chunks=(5, 7)), dict(chunks=(8, 8), compression="gzip", shuffle=True)):
             path = trial.path(f"{len(arrays)}.hdf5")
             arrays[path] = (trial.rng.normal(size=(23, 31)) * 30).astype(dtype)
@@ -174,7 +178,7 @@ def read_bsds500(trial):
     files = real(trial, "BSDS500/data/groundTruth/*/*.mat")
     made = [trial.path(f"made-{n}.mat") for n in range(1, 7)]
     for n, path in enumerate(made, 1):
-        write_truth(trial, path, n, *(int(side) for side in trial.integers(1, 60, 2)))
+        write_truth(trial, path, n, *sides(trial, 60))
     ours = read(trial, "bsds500", files + made)
     for i, path in enumerate(files + made):
         cells = scipy.io.loadmat(path)["groundTruth"][0]
@@ -193,7 +197,7 @@ def strings(answer):
 def rle(trial):
     count = 0
     for _ in range(20):
-        height, width = (int(n) for n in trial.integers(1, 90, 2))
+        height, width = sides(trial, 90)
         masks = np.stack([blobs(trial, height, width, level) for level in (0.1, 0.3, 0.5, 0.9)]
                          + [trial.rng.integers(0, 2, (height, width), np.uint8), np.zeros((height, width), np.uint8),
                             np.ones((height, width), np.uint8)])
@@ -229,7 +233,7 @@ def polygon(trial):
         count += len(chosen)
     objects, sizes = [], []
     for i in range(POLYGONS):
-        height, width = (int(n) for n in trial.integers(1, 80, 2))
+        height, width = sides(trial, 80)
         points = int(trial.integers(3, 12, 1)[0])
         xy = trial.rng.uniform(-0.3, 1.3, (points, 2)) * (width, height)
         if i % 3 == 0:
@@ -276,8 +280,8 @@ def bilateral(source, guide):
 @component("joint_bilateral", once=True)
 def joint_bilateral(trial):
     pixels = 0
-    for h, w in [(1, 1), (1, 9), (5, 2), (6, 7), (37, 53), (1000, 1500)] + [tuple(trial.integers(2, 150, 2)) for _ in range(14)]:
-        guide, source = picture(trial, int(h), int(w)), picture(trial, int(h), int(w), 1)[..., 0]
+    for h, w in small([(1, 1), (1, 9), (5, 2), (6, 7), (37, 53), (1000, 1500)] + [sides(trial, 150, 2) for _ in range(14)], [(37, 53)]):
+        guide, source = picture(trial, h, w), picture(trial, h, w, 1)[..., 0]
         if h == 1000:  # in float32 one value of 65,000 above 128 lies exactly between two integers
             source |= 128
         trial.exact(f"{h}x{w}", bilateral(source, guide), trial.run("joint_bilateral", {"guide": guide, "source": source})["filtered"])
@@ -302,7 +306,7 @@ def points_in(trial, count, width, height):
 
 @component("gaussian_query", once=True)
 def gaussian_query(trial):
-    for h, w, count, sigma in [(48, 64, 1, 0.01), (48, 64, 1, 0.1), (480, 640, 1, 0.01), (33, 77, 4, 0.03), (1, 9, 1, 0.05), (40, 40, 9, 0.5)]:
+    for h, w, count, sigma in small([], [(21, 33, 3, 0.05)]) or [(48, 64, 1, 0.01), (48, 64, 1, 0.1), (480, 640, 1, 0.01), (33, 77, 4, 0.03), (1, 9, 1, 0.05), (40, 40, 9, 0.5)]:
         features, points = picture(trial, h, w), points_in(trial, count, w, h)
         ours = trial.run("gaussian_query", {"features": features, "points": points}, sigma=sigma)["query"]
         trial.forward(f"{h}x{w} sigma {sigma}", query(features.astype(np.float64), points, sigma), ours)
@@ -323,7 +327,7 @@ def filtered(features, point, sigma, form):
 def point_mask(trial):
     off = total = 0
     for i in range(12):
-        h, w = (int(n) for n in trial.integers(20, 160, 2))
+        h, w = sides(trial, 160, 20)
         features, points = picture(trial, h, w), points_in(trial, 1 + i % 3, w, h)
         form, sigma = ("paper", "code")[i % 2], (0.01, 0.05)[i // 2 % 2]
         theirs = np.maximum.reduce([filtered(features, point, sigma, form) for point in points])
@@ -341,7 +345,7 @@ def point_mask(trial):
 @component("components", once=True)
 def components(trial):
     for _ in range(12):
-        h, w = (int(n) for n in trial.integers(1, 120, 2))
+        h, w = sides(trial, 120)
         masks = np.stack([blobs(trial, h, w), trial.rng.integers(0, 2, (h, w), np.uint8), (trial.rng.random((h, w)) < 0.3) * np.uint8(7)])
         ours = trial.run("components", {"masks": masks})["labels"]
         trial.exact(f"{h}x{w}", np.stack([scipy.ndimage.label(m, np.ones((3, 3)))[0] for m in masks]), ours)
@@ -356,7 +360,7 @@ def squared_distance(mask):
 @component("distance", once=True)
 def distance(trial):
     for _ in range(12):
-        h, w = (int(n) for n in trial.integers(1, 120, 2))
+        h, w = sides(trial, 120)
         masks = np.stack([blobs(trial, h, w, level) for level in (0.05, 0.3, 0.6)] + [np.ones((h, w), np.uint8)])
         trial.exact(f"{h}x{w}", np.stack([squared_distance(m) for m in masks]), trial.run("distance", {"masks": masks})["squared"])
     trial.shapes.append("48 masks against scipy.ndimage.distance_transform_edt")
@@ -376,7 +380,7 @@ def next_point_of(truth, prediction):
 @component("next_point", once=True)
 def next_point(trial):
     for _ in range(12):
-        h, w = (int(n) for n in trial.integers(1, 120, 2))
+        h, w = sides(trial, 120)
         truth = np.stack([blobs(trial, h, w, level) for level in (0.2, 0.5, 0.8, 0.9) for _ in range(4)])
         prediction = np.stack([blobs(trial, h, w, 0.6) * (i % 4 != 0) for i in range(15)] + [truth[15]]).astype(np.uint8)
         ours = trial.run("next_point", {"truth": truth, "prediction": prediction})["points"]
@@ -387,7 +391,7 @@ def next_point(trial):
 @component("edges", once=True)
 def edges(trial):
     for i in range(16):
-        h, w = (int(n) for n in trial.integers(1, 160, 2))
+        h, w = sides(trial, 160)
         image = picture(trial, h, w, 1 if i % 4 == 3 else 3)
         if i % 3 == 0:
             image = (image // 64) * 64  # equal gradients side by side

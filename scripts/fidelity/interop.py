@@ -16,8 +16,9 @@ import losses
 from image import filtered, picture
 from networks import MINIATURE, SMALL_SD2, VAE, save
 from reference import start
-from trial import component
+from trial import component, small
 
+RESOLUTION = small(128, 32)
 logging.disable_progress_bar()
 logging.set_verbosity_error()
 
@@ -149,19 +150,19 @@ def predict(trial):
                             requires_safety_checker=False).save_pretrained(folder)
     context = text_folder(trial, folder)
     differing, least = [], 1.0
-    for height, width in ((90, 141), (128, 96), (61, 190)):
+    for height, width in small(((90, 141), (128, 96), (61, 190)), ((26, 35),)):
         pixels = picture(trial, height, width)
         Image.fromarray(pixels).save(trial.path("image.png"))
         with torch.no_grad():
-            decoded, theirs = feature_image(unet, vae, context, pixels, 128)
-        ours = trial.run("predict", {"image": pixels}, model=folder, resolution=128)
+            decoded, theirs = feature_image(unet, vae, context, pixels, RESOLUTION)
+        ours = trial.run("predict", {"image": pixels}, model=folder, resolution=RESOLUTION)
         trial.within("decoded, of 255", decoded, ours["decoded"], 0.1)
         error = np.abs(ours["features"].astype(int) - theirs)
         differing.append((error > 0).mean())
         trial.true(f"8-bit values differ by {error.max()}", error.max() <= 1)
         for point in ((width // 3, height // 2), (width - 2, 5)):
             trial.command("predict", "--model", folder, "--image", trial.path("image.png"), "--point", f"{point[0]},{point[1]}",
-                          "--resolution", 128, "--prompting", "posthoc", "--out", trial.path("mask.png"),
+                          "--resolution", RESOLUTION, "--prompting", "posthoc", "--out", trial.path("mask.png"),
                           "--features", trial.path("features.png"))
             shown, mask = (np.array(Image.open(trial.path(name))) for name in ("features.png", "mask.png"))
             trial.true("the command's feature image is the component's", np.array_equal(shown, ours["features"]))

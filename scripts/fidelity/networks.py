@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from reference import compare, gradient, start
-from trial import component, gradient_floor
+from trial import component, gradient_floor, small
 
 SD2 = dict(sample_size=96, in_channels=4, out_channels=4, block_out_channels=(320, 640, 1280, 1280), layers_per_block=2,
            down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
@@ -20,11 +20,12 @@ SD2 = dict(sample_size=96, in_channels=4, out_channels=4, block_out_channels=(32
 SMALL_SD2 = SD2 | dict(block_out_channels=(32, 64, 96, 96), attention_head_dim=(2, 4, 6, 6), cross_attention_dim=40,
                        norm_num_groups=16)
 SMALL_SD15 = SMALL_SD2 | dict(attention_head_dim=8, use_linear_projection=False, cross_attention_dim=24)
-MINIATURE = dict(sample_size=16, in_channels=4, out_channels=4, block_out_channels=(48, 64), layers_per_block=1,
-                 norm_num_groups=8, cross_attention_dim=32, attention_head_dim=(3, 4), use_linear_projection=True,
+MINIATURE = dict(sample_size=16, in_channels=4, out_channels=4, block_out_channels=small((48, 64), (4, 8)), layers_per_block=1,
+                 norm_num_groups=small(8, 2), cross_attention_dim=small(32, 6), attention_head_dim=small((3, 4), (1, 2)),
+                 use_linear_projection=True,
                  down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"))
-VAE = dict(in_channels=3, out_channels=3, latent_channels=4, block_out_channels=(32, 64, 96, 96), layers_per_block=2,
-           norm_num_groups=16, down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4)
+VAE = dict(in_channels=3, out_channels=3, latent_channels=4, block_out_channels=small((32, 64, 96, 96), (4, 4, 4, 4)),
+           layers_per_block=small(2, 1), norm_num_groups=small(16, 2), down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4)
 BRANCH_KEYS = ("in_channels", "block_out_channels", "layers_per_block", "norm_num_groups", "cross_attention_dim",
                "attention_head_dim", "use_linear_projection", "down_block_types")
 
@@ -86,7 +87,9 @@ def unet_miniature(trial):
 def unet_full(trial):
     """All 865,910,724 parameters. The reference runs in float32 here and leaves its gradients on the disk, so that
     never more than one network with gradients is in memory."""
-    module = start(trial, UNet2DConditionModel(**SD2), dtype=torch.float32)
+    with torch.device("meta"):  # without starting values
+        module = UNet2DConditionModel(**SD2)
+    start(trial, module.to_empty(device="cpu"), dtype=torch.float32)
     trial.true("number of parameters", sum(p.numel() for p in module.parameters()) == 865910724)
     module.save_pretrained(trial.path("model/unet"))
     inputs = {"z": trial.normal(1, 4, 12, 10), "context": trial.normal(1, 77, 1024)}

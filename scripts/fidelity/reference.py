@@ -4,13 +4,9 @@
 Weights and inputs are float32 numbers, so that both sides begin with the same ones; what differs is our arithmetic.
 """
 import gc
-import os
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
-
-from trial import text
 
 QUIET = 0.02  # times weights, so that the variances that norms see come near their epsilon
 
@@ -22,7 +18,8 @@ def start(trial, module, quiet=False, dtype=torch.float64):
     for name, p in module.named_parameters():
         scale = QUIET if quiet and not any(key in name for key in ("to_q.", "to_k.")) else 1.0
         if p.dim() > 1:
-            values = trial.rng.standard_normal(tuple(p.shape), dtype=np.float32) * np.float32(scale / np.sqrt(p[0].numel()))
+            values = trial.rng.standard_normal(tuple(p.shape), dtype=np.float32)
+            values *= np.float32(scale / np.sqrt(p[0].numel()))
         elif "norm" in name and name.endswith(".weight"):
             values = 1 + trial.normal(*p.shape, scale=0.2)
         else:
@@ -58,15 +55,6 @@ def gradient(tensor):
     return np.zeros(tuple(tensor.shape)) if tensor.grad is None else tensor.grad.numpy()
 
 
-def record(trial, name, keys, file, theirs):
-    """Keeps the first case of a component as a fixture: what goes in and what must come out (tests/test_run_fixtures.c)."""
-    path = trial.record and os.path.join(trial.record, name + ".safetensors")
-    if path and not os.path.exists(path):
-        kept = {"in." + k: np.ascontiguousarray(v) for k, v in file.items()} | {"out." + k: array(v) for k, v in theirs.items()}
-        words = " ".join(f"{k}={text(v)}" for k, v in keys.items())
-        save_file(kept, path, metadata={"component": name, "keys": words, "format": "pt"})
-
-
 def compare(trial, name, module, inputs, forward, model=None, keep=lambda parameter: True, **keys):
     """Ours and theirs on the same inputs. `forward` maps torch tensors by name to outputs by name. Without a model
     folder the module's parameters travel with the inputs. `keep` chooses the parameters whose gradients ours has."""
@@ -76,8 +64,6 @@ def compare(trial, name, module, inputs, forward, model=None, keep=lambda parame
     file = inputs | backward(trial, outputs)
     if model is None:
         file |= parameters(module, "param.")
-        record(trial, name, keys, file, {**outputs, **{"grad." + k: torch.from_numpy(gradient(x)) for k, x in given.items()},
-                                         **{"grad.param." + k: torch.from_numpy(gradient(p)) for k, p in module.named_parameters()}})
     ours = trial.run(name, file, model=model, **keys)
     for output, theirs in outputs.items():
         trial.forward(output, theirs.detach().numpy(), ours[output])

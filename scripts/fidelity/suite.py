@@ -14,12 +14,12 @@ import time
 import traceback
 from pathlib import Path
 
+if "--record" in sys.argv:
+    os.environ["P2S_FIDELITY_SMALL"] = "1"
+
 import torch
 
 from trial import COMPONENTS, Failure, Trial
-
-if "--record" in sys.argv:
-    os.environ["P2S_FIDELITY_SMALL"] = "1"
 
 # Every other file of the folder registers its components.
 for source in sorted(Path(__file__).parent.glob("*.py")):
@@ -39,7 +39,7 @@ def arguments():
     parser.add_argument("--kernels", choices=["fast", "winograd", "direct", "reference", "both"], default="both",
                         help="of ours; both: Winograd convolution wherever it can, and none")
     parser.add_argument("--jobs", type=int, default=2, help="components at a time (2): where one side has a single thread")
-    parser.add_argument("--record", metavar="DIR", help="keep small blocks as fixtures (tests/fixtures/run)")
+    parser.add_argument("--record", metavar="DIR", type=os.path.abspath, help="keep small cases there (scripts/make_fixtures.py)")
     parser.add_argument("--list", action="store_true", help="name the components and end")
     return parser.parse_args()
 
@@ -76,6 +76,8 @@ def attempt(options, name, kernels):
             trial.wrong.append(str(failure))
         except Exception:  # a mistake in the suite or in the reference: still a row, never silent
             trial.wrong.append(traceback.format_exc().strip().replace("\n", " | "))
+    if options.record and trial.ok:
+        trial.write_fixtures()
     gc.collect()
     return {"component": name, "kernels": kernels, "shapes": trial.shapes,
             "worst_forward": trial.forward_worst, "max_forward": trial.forward_max,

@@ -13,18 +13,18 @@ from safetensors.numpy import save_file
 import losses
 from networks import BRANCH_KEYS, MINIATURE
 from reference import gradient, start
-from trial import component, rms
+from trial import component, rms, small
 
 SIGNAL_NOISE = 0.99766725  # sqrt(1 - alpha_bar) at 999, float32
-SMALL_VAE = dict(in_channels=3, out_channels=3, latent_channels=4, block_out_channels=(16, 32, 48), layers_per_block=1,
-                 norm_num_groups=8, down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3)
+SMALL_VAE = dict(in_channels=3, out_channels=3, latent_channels=4, block_out_channels=small((16, 32, 48), (4, 8, 8)),
+                 layers_per_block=1, norm_num_groups=small(8, 4), down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3)
 FACTOR = 4  # of that VAE
 
 
 @component("lr", once=True)
 def learning_rate(trial):
     """gen2seg's schedule by its formula and the table of method 2.7; the cosine by its formula."""
-    steps = np.unique(np.concatenate([np.arange(0, 40100, 97), [0, 1, 99, 100, 101, 39999, 40000, 40001, 50000]])).astype(np.int32)
+    steps = np.unique(np.concatenate([np.arange(0, 40100, small(97, 1000)), [0, 1, 99, 100, 101, 39999, 40000, 40001, 50000]])).astype(np.int32)
 
     def exponential(n):
         return n / 100 if n < 100 else math.exp(min((n - 100) / 39900, 1) * math.log(0.05))
@@ -53,7 +53,7 @@ def torch_adamw(parameters, moments, steps_done, lr):
 def adamw(trial):
     """torch.optim.AdamW and clip_grad_norm_ in float64, from the first step and from later ones."""
     for done, clip, scale in ((0, 1.0, 10.0), (1, 1.0, 1e-4), (199, 0.0, 1.0), (29999, 1.0, 1.0)):
-        shapes = {"a.weight": (16, 8, 3, 3), "a.bias": (16,), "b.weight": (40, 24), "c": (1,)}
+        shapes = {"a.weight": small((16, 8, 3, 3), (6, 4, 3, 3)), "a.bias": small((16,), (6,)), "b.weight": small((40, 24), (9, 7)), "c": (1,)}
         p, g = ({n: trial.normal(*s, scale=k) for n, s in shapes.items()} for k in (1.0, scale))
         first = {n: trial.normal(*s, scale=scale * (done > 0)) for n, s in shapes.items()}
         second = {n: trial.normal(*s, scale=scale * (done > 0)) ** 2 for n, s in shapes.items()}
@@ -87,7 +87,7 @@ class Models:
         self.branch = None
         if branch:
             self.branch = start(trial, ControlNetModel(**{k: MINIATURE[k] for k in BRANCH_KEYS}, conditioning_channels=2,
-                                                       conditioning_embedding_out_channels=(16, 32, 64)))
+                                                       conditioning_embedding_out_channels=small((16, 32, 64), (4, 4, 8))))
         self.context = trial.normal(77, MINIATURE["cross_attention_dim"])
         self.dtype, self.folder = dtype, trial.path("model")
         for name, module in self.parts():

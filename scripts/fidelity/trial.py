@@ -17,6 +17,7 @@ nothing but the rounding of sums is left, which is 2e-7 to 4e-7 of the weight gr
 (measured against its float64): such a tensor, known by theirs being below 2e-6 of its layer's, may differ by 1e-6 of it.
 """
 import os
+import shutil
 import subprocess
 import zlib
 
@@ -29,7 +30,16 @@ SMALL_GRADIENT = 1e-3  # of the layer's weight gradient
 ZERO_GRADIENT = 1e-2
 ZERO_BELOW = 2e-6
 
+CHUNK = 1 << 16
+VARIANTS = 4  # of a component that are kept as fixtures: by keys that are words
+VARIANT_BYTES = 30000  # of all but the first
+
 COMPONENTS = {}
+SMALL = bool(os.environ.get("P2S_FIDELITY_SMALL"))  # sizes for fixtures
+
+
+def small(usual, recorded):
+    return recorded if SMALL else usual
 
 
 def component(name, once=False):
@@ -42,8 +52,16 @@ def component(name, once=False):
     return register
 
 
+def chunks(*arrays):
+    """Pieces in float64: of whole arrays they would cost more than all that is done with them."""
+    flat = [np.asarray(x).reshape(-1) for x in arrays]
+    for i in range(0, flat[0].size, CHUNK):
+        yield [x[i:i + CHUNK].astype(np.float64) for x in flat]
+
+
 def rms(x):
-    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))) if x.size else 0.0
+    x = np.asarray(x)
+    return float(np.sqrt(sum(float(np.square(piece).sum()) for piece, in chunks(x)) / x.size)) if x.size else 0.0
 
 
 def gradient_floor(theirs, weight):
@@ -61,13 +79,12 @@ class Trial:
 
     def __init__(self, name, seed, program, folder, kernels, record=None):
         self.name, self.program, self.folder, self.kernels = name, program, folder, kernels
-        self.record = record
+        self.record, self.fixtures, self.known = record, {}, {}
         self.seed = zlib.crc32(f"{seed} {name}".encode())
         self.rng = np.random.default_rng(self.seed)
         self.shapes = []
         self.forward_worst = self.forward_max = self.input_worst = self.parameter_worst = 0.0
         self.forward_where = self.gradient_where = ""
-        self.parameter_where = ""
         self.forward_limit, self.gradient_limit = FORWARD_LIMIT, GRADIENT_LIMIT
         self.has_gradient = False
         self.wrong = []
@@ -91,7 +108,7 @@ class Trial:
 
     def command(self, *words):
         """Any command of the program; returns what it prints."""
-        done = subprocess.run([self.program, *map(str, words)], capture_output=True, text=True)
+        done = subprocess.run([self.program, *map(str, words)], capture_output=True, text=True, cwd=self.record)
         if done.returncode != 0:
             raise Failure(f"p2s {words[0]}: exit code {done.returncode}: {done.stderr.strip()}")
         return done.stdout
@@ -112,35 +129,75 @@ class Trial:
         answer = self.run_file(name, inputs, **more)
         outputs = load_file(answer)
         os.remove(answer)
+        if self.record:
+            self.keep(name, inputs, outputs, **more)
         return outputs
+
+    # ---- fixtures: what goes in and what must come out (tests/test_run_fixtures.c) ---------------
+
+    def attach(self, path):
+        """A file or folder that a fixture needs beside it; returns its path from there."""
+        if not self.record:
+            return str(path)
+        kept = os.path.join(self.name, os.path.basename(path))
+        os.makedirs(os.path.join(self.record, self.name), exist_ok=True)
+        (shutil.copytree if os.path.isdir(path) else shutil.copy)(path, os.path.join(self.record, kept))
+        return kept
+
+    def keep(self, name, inputs, outputs, model=None, kernels=None, **keys):
+        variant = name, *(v for v in keys.values() if isinstance(v, (str, bool)))
+        size = sum(x.nbytes for x in [*inputs.values(), *outputs.values()])
+        if variant in self.fixtures or (self.fixtures and size > VARIANT_BYTES) or len(self.fixtures) == VARIANTS:
+            return
+        words = [name, *(f"{k}={text(v)}" for k, v in keys.items()), *(["--model", self.attach(model)] if model else [])]
+        kept = dict(outputs)
+        self.fixtures[variant] = " ".join(words), {k: np.ascontiguousarray(v) for k, v in inputs.items()}, kept
+        self.known |= {id(x): (x, kept, k) for k, x in outputs.items()}
+
+    def reference(self, theirs, ours):
+        """A fixture holds what the reference says where that is compared as it comes, and ours where it was found good."""
+        _, kept, name = self.known.get(id(ours), (None, None, None))
+        if kept and np.shape(theirs) == ours.shape:
+            kept[name] = np.ascontiguousarray(np.asarray(theirs).astype(ours.dtype))
+
+    def write_fixtures(self):
+        for i, (words, inputs, outputs) in enumerate(self.fixtures.values(), 1):
+            name = self.name + (f".{i}" if i > 1 else "")
+            save_file({"in." + k: v for k, v in inputs.items()} | {"out." + k: v for k, v in outputs.items()},
+                      os.path.join(self.record, name + ".safetensors"), metadata={"run": words})
 
     # ---- comparisons ----------------------------------------------------------------------------
 
     def error(self, what, theirs, ours):
-        theirs, ours = np.asarray(theirs, np.float64), np.asarray(ours, np.float64)
+        """RMS and largest of the difference, and the RMS of theirs."""
+        self.reference(theirs, ours)
+        theirs, ours = np.asarray(theirs), np.asarray(ours)
         if theirs.shape != ours.shape:
             raise Failure(f"{what}: shape {list(ours.shape)}, theirs {list(theirs.shape)}")
-        difference = ours - theirs
-        if not np.isfinite(difference).all():
-            raise Failure(f"{what}: not finite")
-        return difference, theirs
+        squares = most = 0.0
+        for a, b in chunks(theirs, ours):
+            b -= a
+            if not np.isfinite(b).all():
+                raise Failure(f"{what}: not finite")
+            squares += float(np.square(b).sum())
+            most = max(most, float(np.abs(b).max()))
+        return np.sqrt(squares / max(theirs.size, 1)), most, rms(theirs)
 
     def forward(self, what, theirs, ours):
         """Error of an output over the RMS of theirs."""
-        difference, theirs = self.error(what, theirs, ours)
-        scale = rms(theirs) or 1.0
-        worst = rms(difference) / scale
+        error, most, scale = self.error(what, theirs, ours)
+        worst = error / (scale or 1.0)
         if worst >= self.forward_worst:
             self.forward_worst, self.forward_where = worst, what
-        self.forward_max = max(self.forward_max, float(np.abs(difference).max(initial=0)) / scale)
+        self.forward_max = max(self.forward_max, most / (scale or 1.0))
 
     def gradient(self, what, theirs, ours, floor=0.0, parameter=False):
         """Error of a gradient over the larger of its RMS and `floor`."""
-        difference, theirs = self.error("grad." + what, theirs, ours)
+        error, _, scale = self.error("grad." + what, theirs, ours)
         self.has_gradient = True
-        worst = rms(difference) / (max(rms(theirs), floor) or 1.0)
+        worst = error / (max(scale, floor) or 1.0)
         if parameter and worst >= self.parameter_worst:
-            self.parameter_worst, self.parameter_where = worst, what
+            self.parameter_worst = worst
         elif not parameter:
             self.input_worst = max(self.input_worst, worst)
         if worst >= max(self.input_worst, self.parameter_worst):
@@ -160,6 +217,7 @@ class Trial:
         """Every element equal; the limit of the row becomes 0 differing elements."""
         theirs, ours = np.asarray(theirs), np.asarray(ours)
         self.forward_limit = 0.0
+        self.reference(theirs, ours)
         if theirs.shape != ours.shape:
             raise Failure(f"{what}: shape {list(ours.shape)}, theirs {list(theirs.shape)}")
         differing = int((theirs != ours).sum())
@@ -169,8 +227,7 @@ class Trial:
 
     def within(self, what, theirs, ours, limit):
         """Largest absolute error at most `limit`, which becomes the row's."""
-        difference, _ = self.error(what, theirs, ours)
-        worst = float(np.abs(difference).max(initial=0))
+        _, worst, _ = self.error(what, theirs, ours)
         self.forward_limit = limit
         self.forward_max = max(self.forward_max, worst)
         if worst >= self.forward_worst:
