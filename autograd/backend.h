@@ -22,6 +22,13 @@ typedef struct {
     double flops; // arithmetic planned since reset_stats (the plan back end only)
 } BackendStats;
 
+// The sides of a convolution as its kernels see them: H and W are those that the kernel slides over,
+// twice x's with upsample2x.
+typedef struct {
+    int64_t N, H, W, Ci, Ho, Wo, Co, kh, kw, stride, top, left, bottom, right;
+} ConvShape;
+ConvShape conv_shape(const conv2d_args *args);
+
 // One AdamW update over a list of parameters, in place. Every array has `count` entries, F32.
 // p <- p (1 - lr wd); m <- b1 m + (1-b1) g; v <- b2 v + (1-b2) g^2;
 // p <- p - lr (m/(1-b1^t)) / (sqrt(v)/sqrt(1-b2^t) + eps). Source: Loshchilov and Hutter 2019.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Front of conv2d. See ops.h.
+#include "autograd/backend.h"
 #include "autograd/front.h"
 
 static bool options_are_valid(const Conv2dOptions *options) {
@@ -67,4 +68,24 @@ Tensor *op_conv2d(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual,
 
 unsigned conv2d_saves(const conv2d_args *args) {
     return save_if(needs_grad(args->weight), 0) | save_if(needs_grad(args->x), 1);
+}
+
+ConvShape conv_shape(const conv2d_args *args) {
+    const int64_t *x = args->x->shape, *weight = args->weight->shape, *y = args->y->shape;
+    const Conv2dOptions *options = &args->options;
+    int64_t scale = options->upsample2x ? 2 : 1;
+    return (ConvShape){.N = x[0],
+                       .H = scale * x[1],
+                       .W = scale * x[2],
+                       .Ci = x[3],
+                       .Ho = y[1],
+                       .Wo = y[2],
+                       .Co = y[3],
+                       .kh = weight[1],
+                       .kw = weight[2],
+                       .stride = options->stride,
+                       .top = options->pad_top,
+                       .left = options->pad_left,
+                       .bottom = options->pad_bottom,
+                       .right = options->pad_right};
 }

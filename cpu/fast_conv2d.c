@@ -11,26 +11,6 @@
 
 #include <string.h>
 
-static ConvShape shape_of(const conv2d_args *args) {
-    const int64_t *x = args->x->shape, *weight = args->weight->shape, *y = args->y->shape;
-    const Conv2dOptions *options = &args->options;
-    int64_t scale = options->upsample2x ? 2 : 1;
-    return (ConvShape){.N = x[0],
-                       .H = scale * x[1],
-                       .W = scale * x[2],
-                       .Ci = x[3],
-                       .Ho = y[1],
-                       .Wo = y[2],
-                       .Co = y[3],
-                       .kh = weight[1],
-                       .kw = weight[2],
-                       .stride = options->stride,
-                       .top = options->pad_top,
-                       .left = options->pad_left,
-                       .bottom = options->pad_bottom,
-                       .right = options->pad_right};
-}
-
 // ---- upsampling by repetition -------------------------------------------------------------------
 
 static size_t upsampled_bytes(const ConvShape *s) {
@@ -117,7 +97,7 @@ static int run_pass(ConvWay way, ConvPass pass, const ConvShape *s, bool upsampl
 // ---- kernels ------------------------------------------------------------------------------------
 
 int ISA(fast_conv2d_forward)(const conv2d_args *args) {
-    ConvShape s = shape_of(args);
+    ConvShape s = conv_shape(args);
     bool upsampled = args->options.upsample2x;
     ConvWay way = conv_way(CONV_FORWARD, &s, upsampled);
     if (way == WAY_REFERENCE) return FAST_DECLINES;
@@ -134,7 +114,7 @@ int ISA(fast_conv2d_forward)(const conv2d_args *args) {
 
 int ISA(fast_conv2d_backward)(const conv2d_args *args) {
     const Tensor *x = args->x, *weight = args->weight;
-    ConvShape s = shape_of(args);
+    ConvShape s = conv_shape(args);
     bool upsampled = args->options.upsample2x;
     float *dy = args->y->grad->data;
     ConvWay to_x = x->needs_grad ? conv_way(CONV_INPUT_GRADIENT, &s, upsampled) : WAY_COUNT;

@@ -4,13 +4,10 @@
 #ifndef CPU_ONEDNN_H
 #define CPU_ONEDNN_H
 
+#include "autograd/backend.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-// Images [N,H,W,C], weights [Co,kh,kw,Ci], as everywhere.
-typedef struct {
-    int64_t N, H, W, Ci, Ho, Wo, Co, kh, kw, stride, top, left, bottom, right;
-} ConvShape;
 
 typedef enum { CONV_FORWARD, CONV_INPUT_GRADIENT, CONV_WEIGHT_GRADIENT } ConvPass;
 

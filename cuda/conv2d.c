@@ -16,27 +16,11 @@ static const char OP[] = "conv2d";
 static const char NO_PLAN[] = "the library has no plan for a shape";
 
 static Convolution problem_of(const conv2d_args *args, ConvolvePass pass) {
-    const int64_t *x = args->x->shape, *weight = args->weight->shape, *y = args->y->shape;
-    const Conv2dOptions *options = &args->options;
-    int64_t scale = options->upsample2x ? 2 : 1;
     Dtype type = args->y->dtype;
     return (Convolution){.pass = pass,
                          .type = type,
                          .result = pass == CONVOLVE_WEIGHT ? F32 : type,
-                         .N = x[0],
-                         .H = scale * x[1],
-                         .W = scale * x[2],
-                         .Ci = x[3],
-                         .Ho = y[1],
-                         .Wo = y[2],
-                         .Co = y[3],
-                         .kh = weight[1],
-                         .kw = weight[2],
-                         .stride = options->stride,
-                         .top = options->pad_top,
-                         .left = options->pad_left,
-                         .bottom = options->pad_bottom,
-                         .right = options->pad_right};
+                         .shape = conv_shape(args)};
 }
 
 static bool is_pointwise(const conv2d_args *args) {
@@ -68,7 +52,10 @@ static const linear_args *as_linear(Pixels *pixels, const conv2d_args *args) {
 
 // A tensor [N,H,W,Ci] over memory, standing for the repeated x.
 static Tensor wide_tensor(const Convolution *p, Dtype type, void *data) {
-    return (Tensor){.data = data, .ndim = 4, .shape = {p->N, p->H, p->W, p->Ci}, .dtype = type};
+    return (Tensor){.data = data,
+                    .ndim = 4,
+                    .shape = {p->shape.N, p->shape.H, p->shape.W, p->shape.Ci},
+                    .dtype = type};
 }
 
 // x as the convolution sees it.
@@ -78,7 +65,8 @@ static int seen_input(Operand *seen, const conv2d_args *args, const Convolution 
         return 0;
     }
     Dtype type = args->x->dtype;
-    if (operand_memory(seen, OP, p->N * p->H * p->W * p->Ci, type) != 0) return -1;
+    if (operand_memory(seen, OP, p->shape.N * p->shape.H * p->shape.W * p->shape.Ci, type) != 0)
+        return -1;
     Tensor wide = wide_tensor(p, type, seen->data);
     return cuda_resize_nearest_forward(&(resize_nearest_args){.x = args->x, .y = &wide});
 }
@@ -96,7 +84,8 @@ static int convolve_forward(const conv2d_args *args, Convolution p, void *x, voi
     p.bias = p.residual = 0;
     result = library_convolve(&p, x, weight, y, NULL, NULL);
     if (result != 0) return result;
-    return cuda_add_rows(y, args->y->dtype, p.N * p.Ho * p.Wo, p.Co, bias, residual);
+    return cuda_add_rows(y, args->y->dtype, p.shape.N * p.shape.Ho * p.shape.Wo, p.shape.Co, bias,
+                         residual);
 }
 
 int cuda_conv2d_forward(const conv2d_args *args) {
@@ -130,7 +119,8 @@ static int host_backward(const conv2d_args *args, bool input) {
 static int wide_backward(const conv2d_args *args, const Convolution *p, void *weight) {
     Dtype type = args->x->dtype;
     Operand gradient;
-    int result = operand_memory(&gradient, OP, p->N * p->H * p->W * p->Ci, type);
+    int result =
+        operand_memory(&gradient, OP, p->shape.N * p->shape.H * p->shape.W * p->shape.Ci, type);
     if (result == 0)
         result = library_convolve(p, gradient.data, weight, args->y->grad->data, NULL, NULL);
     if (result == 0) {

@@ -12,10 +12,11 @@ const char *cudnn_convolution_name(const Convolution *p, char name[CUDNN_NAME_SI
     snprintf(name, CUDNN_NAME_SIZE,
              "convolve %s %s %lldx%lldx%lldx%lld to %lld, %lldx%lld, stride %lld, pad %lld %lld "
              "%lld %lld%s%s%s",
-             pass_names[p->pass], dtype_name((Dtype)p->type), (long long)p->N, (long long)p->H,
-             (long long)p->W, (long long)p->Ci, (long long)p->Co, (long long)p->kh,
-             (long long)p->kw, (long long)p->stride, (long long)p->top, (long long)p->left,
-             (long long)p->bottom, (long long)p->right, p->bias ? ", bias" : "",
+             pass_names[p->pass], dtype_name((Dtype)p->type), (long long)p->shape.N,
+             (long long)p->shape.H, (long long)p->shape.W, (long long)p->shape.Ci,
+             (long long)p->shape.Co, (long long)p->shape.kh, (long long)p->shape.kw,
+             (long long)p->shape.stride, (long long)p->shape.top, (long long)p->shape.left,
+             (long long)p->shape.bottom, (long long)p->shape.right, p->bias ? ", bias" : "",
              p->residual ? ", residual" : "", p->result != p->type ? ", f32" : "");
     return name;
 }
@@ -25,15 +26,15 @@ bool cudnn_takes_convolution(const Convolution *p) {
 }
 
 static CudnnWindow window_of(const Convolution *p) {
-    return (CudnnWindow){.stride = {p->stride, p->stride},
-                         .before = {p->top, p->left},
-                         .after = {p->bottom, p->right}};
+    return (CudnnWindow){.stride = {p->shape.stride, p->shape.stride},
+                         .before = {p->shape.top, p->shape.left},
+                         .after = {p->shape.bottom, p->shape.right}};
 }
 
 // conv + bias + residual, the sums virtual until the last.
 static void add_sums(CudnnGraph *graph, const Convolution *p, int sums, CudnnShape shape, int y) {
     if (p->bias) {
-        int bias = cudnn_graph_tensor(graph, CUDNN_REAL, F32, cudnn_image(1, 1, 1, p->Co));
+        int bias = cudnn_graph_tensor(graph, CUDNN_REAL, F32, cudnn_image(1, 1, 1, p->shape.Co));
         int to = p->residual ? cudnn_graph_tensor(graph, CUDNN_VIRTUAL, F32, shape) : y;
         cudnn_graph_binary(graph, CUDNN_POINTWISE_ADD, sums, bias, to);
         sums = to;
@@ -46,9 +47,9 @@ static void add_sums(CudnnGraph *graph, const Convolution *p, int sums, CudnnSha
 
 CudnnGraph *cudnn_convolution_graph(const Convolution *p) {
     CudnnGraph *graph = cudnn_graph_begin("convolution");
-    CudnnShape shapes[] = {cudnn_image(p->N, p->H, p->W, p->Ci),
-                           cudnn_image(p->Co, p->kh, p->kw, p->Ci),
-                           cudnn_image(p->N, p->Ho, p->Wo, p->Co)};
+    CudnnShape shapes[] = {cudnn_image(p->shape.N, p->shape.H, p->shape.W, p->shape.Ci),
+                           cudnn_image(p->shape.Co, p->shape.kh, p->shape.kw, p->shape.Ci),
+                           cudnn_image(p->shape.N, p->shape.Ho, p->shape.Wo, p->shape.Co)};
     // The operand that each pass writes: y, x, weight.
     int written = p->pass == CONVOLVE_FORWARD ? 2 : p->pass == CONVOLVE_INPUT ? 0 : 1;
     int operands[3], result;

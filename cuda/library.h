@@ -7,7 +7,7 @@
 #ifndef CUDA_LIBRARY_H
 #define CUDA_LIBRARY_H
 
-#include "autograd/tensor.h"
+#include "autograd/backend.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -50,7 +50,7 @@ typedef enum { CONVOLVE_FORWARD, CONVOLVE_INPUT, CONVOLVE_WEIGHT } ConvolvePass;
 typedef struct {
     int64_t pass, type, result; // ConvolvePass; Dtype of the two that are read, of the one written
     int64_t bias, residual; // 1: added in the pass (forward); bias is F32, residual has `result`
-    int64_t N, H, W, Ci, Ho, Wo, Co, kh, kw, stride, top, left, bottom, right;
+    ConvShape shape;
 } Convolution;
 // The pass writes y, x (CONVOLVE_INPUT) or weight (CONVOLVE_WEIGHT) and reads the other two. bias
 // and residual are read where the problem says so.
