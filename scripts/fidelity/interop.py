@@ -150,7 +150,7 @@ def predict(trial):
                             requires_safety_checker=False).save_pretrained(folder)
     context = text_folder(trial, folder)
     differing, least = [], 1.0
-    for height, width in small(((90, 141), (128, 96), (61, 190)), ((26, 35),)):
+    for height, width in small(((90, 141), (128, 96), (190, 61)), ((26, 35),)):
         pixels = picture(trial, height, width)
         Image.fromarray(pixels).save(trial.path("image.png"))
         with torch.no_grad():
