@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A caching allocator: freed blocks wait in lists by size class and are handed out again, so that
 // after the first step nothing is asked of the system and no page is touched for the first time.
-// The largest are given back before a new one of another size is asked for: of two idle images of
-// 100 MB and a wish for one of 200, only the wish stays.
+// Idle ones are given back, the largest first, before a large one of another size is asked for: of
+// two idle images of 100 MB and a wish for one of 200, only the wish stays.
 // In sanitizer builds every block comes from and goes back to the system.
 #define _DEFAULT_SOURCE // madvise
 #include "cpu/memory.h"
@@ -16,7 +16,8 @@
 #include <sys/mman.h>
 
 enum { ALIGNMENT = 64, GUARD_VALUE = 0xA5 };
-#define LARGE ((size_t)32 << 20)
+#define LARGE ((size_t)32 << 20)     // wishes for which idle blocks go,
+#define WORTHWHILE ((size_t)4 << 20) // and the least of these
 #define HUGE_PAGE ((size_t)2 << 20)
 #ifdef P2S_SANITIZED
 enum { CACHING = 0, GUARD_BYTES = 0 }; // the sanitizer guards every byte
@@ -31,7 +32,7 @@ typedef struct FreeBlock {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static FreeBlock *lists[SIZE_CLASSES];
 static BackendStats stats;
-static size_t idle; // bytes of large blocks in the lists
+static size_t idle; // bytes of worthwhile blocks in the lists
 static bool poison;
 static int64_t damaged;
 
@@ -43,18 +44,39 @@ static void *from_system(size_t bytes) {
     return memory;
 }
 
-// Frees idle large blocks, the largest first, until `bytes` are free or none is left.
+// Gives the pages back at once, wherever the C library keeps the addresses.
+static void to_system(void *memory, size_t bytes) {
+    if (bytes >= 2 * HUGE_PAGE) madvise(memory, bytes, MADV_DONTNEED);
+    free(memory);
+}
+
+// One block that kernels have in turn.
+static struct {
+    void *memory;
+    size_t bytes;
+    bool taken;
+} scratch;
+
+static void drop_scratch(void) {
+    to_system(scratch.memory, scratch.bytes);
+    stats.held -= scratch.bytes;
+    scratch.memory = NULL;
+    scratch.bytes = 0;
+}
+
+// Frees idle blocks, the largest first, until `bytes` are free or none is left; then the scratch.
 static void free_idle(size_t bytes) {
     size_t freed = 0;
     for (int class = SIZE_CLASSES - 1; class >= 0 && freed < bytes && idle > 0; class --) {
         const size_t size = size_class_bytes(class);
-        while (size >= LARGE && lists[class] && freed < bytes) {
+        while (size >= WORTHWHILE && lists[class] && freed < bytes) {
             FreeBlock *block = lists[class];
             lists[class] = block->next;
-            free(block);
+            to_system(block, size);
             freed += size, idle -= size, stats.held -= size;
         }
     }
+    if (freed < bytes && !scratch.taken) drop_scratch();
 }
 
 static void *take(size_t bytes) {
@@ -64,7 +86,7 @@ static void *take(size_t bytes) {
     FreeBlock *block = lists[class];
     if (block) {
         lists[class] = block->next;
-        if (size >= LARGE) idle -= size;
+        if (size >= WORTHWHILE) idle -= size;
         return block;
     }
     if (size >= LARGE) free_idle(size);
@@ -85,7 +107,7 @@ static void give(void *memory, size_t bytes) {
     FreeBlock *block = memory;
     block->next = lists[class];
     lists[class] = block;
-    if (size >= LARGE) idle += size;
+    if (size >= WORTHWHILE) idle += size;
 }
 
 void *memory_alloc(size_t bytes) {
@@ -115,19 +137,6 @@ void memory_free(void *memory, size_t bytes) {
 }
 
 // ---- scratch ------------------------------------------------------------------------------------
-
-static struct {
-    void *memory;
-    size_t bytes;
-    bool taken;
-} scratch;
-
-static void drop_scratch(void) {
-    free(scratch.memory);
-    stats.held -= scratch.bytes;
-    scratch.memory = NULL;
-    scratch.bytes = 0;
-}
 
 // The shared block, grown to `bytes`; NULL when it is taken or there is no memory.
 static void *take_scratch(size_t bytes) {

@@ -35,8 +35,10 @@ static Tensor *forward(Tensor *const *inputs, void *context) {
         Tensor *shift = linear_forward(&block->time, time, NONE); // [1,Co]
         conv1.bias = op_add(conv1.bias, op_reshape(shift, DIMS(-1)));
     }
+    // Scopes free each map once the next is there: at 480x640 they are the peak of a prediction.
+    Scope outer = scope_begin(), inner = scope_begin();
     Tensor *h = conv_forward(&conv1, norm_silu(block, &block->norm1, x), NONE);
-    h = norm_silu(block, &block->norm2, h);
+    h = scope_end(outer, norm_silu(block, &block->norm2, scope_end(inner, h)));
     Tensor *skip = block->has_shortcut ? conv_forward(&block->shortcut, x, NONE) : x;
     return conv_forward(&block->conv2, h, skip);
 }

@@ -102,6 +102,24 @@ Test(networks, auto_encoder_has_the_published_names_and_shapes) {
     vae_free(vae);
 }
 
+// At the largest level: the input of 256 channels, its norm, and the convolution's 128.
+Test(networks, decoding_holds_no_map_that_is_no_longer_needed) {
+    const Backend *before = backend_current(), *plan = plan_backend();
+    backend_use(plan);
+    Vae *vae = vae_new(vae_config_named("sd2"), F32);
+    cr_assert_eq(params_materialize(&vae->params), 0, "%s", error_message());
+    Tensor *z = tensor_new(SHAPE(F32, 1, 60, 80, 4));
+    const size_t weights = plan->stats().live, map = (size_t)480 * 640 * 128 * sizeof(float);
+    plan->reset_stats();
+    cr_expect_not_null(vae_decode(vae, z), "%s", error_message());
+    const size_t peak = plan->stats().peak - weights;
+    cr_expect_lt(peak, 5 * map + map / 8, "%.2f maps", (double)peak / (double)map);
+    tape_reset();
+    tensor_free(z);
+    vae_free(vae);
+    backend_use(before);
+}
+
 Test(networks, branch_has_the_published_names_and_shapes) {
     ControlNetConfig config = *controlnet_config_named("sd2");
     ControlNet *control = controlnet_new(&config, F32);
