@@ -44,7 +44,8 @@ static void *from_system(size_t bytes) {
     return memory;
 }
 
-// Gives the pages back at once, wherever the C library keeps the addresses.
+// Gives the pages back at once, wherever the C library keeps the addresses. bytes: of a size class,
+// which from 4 MB on are whole pages, so that nothing behind the block goes with them.
 static void to_system(void *memory, size_t bytes) {
     if (bytes >= 2 * HUGE_PAGE) madvise(memory, bytes, MADV_DONTNEED);
     free(memory);
