@@ -83,9 +83,9 @@ def attempt(options, name, kernels):
             "worst_forward": trial.forward_worst, "max_forward": trial.forward_max,
             "where_forward": trial.forward_where, "worst_gradient": trial.gradient_worst,
             "input_gradient": trial.input_worst, "parameter_gradient": trial.parameter_worst,
-            "where_gradient": trial.gradient_where, "has_gradient": trial.has_gradient,
+            "where_gradient": trial.gradient_where, "has_gradient": bool(trial.has_gradient),
             "limit_forward": trial.forward_limit, "limit_gradient": trial.gradient_limit,
-            "wrong": "; ".join(trial.wrong), "ok": trial.ok, "seconds": time.monotonic() - start,
+            "wrong": "; ".join(trial.wrong), "ok": bool(trial.ok), "seconds": time.monotonic() - start,
             "processor_seconds": processor_seconds() - processor}
 
 
@@ -110,8 +110,9 @@ def main():
             rows.append(row)
             print(describe(row), flush=True)
     if options.json:
+        text = json.dumps(rows, indent=1)
         with open(options.json, "w") as file:
-            json.dump(rows, file, indent=1)
+            file.write(text + "\n")
     failed = [f"{row['component']} ({row['kernels']})" for row in rows if not row["ok"]]
     print(f"{len(names)} components, {len(rows)} rows, {len(failed)} failed, {time.monotonic() - start:.0f} s, "
           f"{sum(row['processor_seconds'] for row in rows):.0f} s of processors"
