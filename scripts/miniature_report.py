@@ -29,6 +29,8 @@ def load(folder, mark):
     for seed, path in enumerate(sorted(glob.glob(os.path.join(folder, "seed-*")))):
         for source, prefix in SOURCES:
             name = os.path.join(path, source, "instances.jsonl")
+            if not os.path.exists(name):  # a chain that has not come that far
+                continue
             for line in open(name):
                 row = json.loads(line)
                 system, at, kind = row["system"].partition("@")
@@ -123,19 +125,14 @@ def report(folder):
                                  ("random", "@random", "a random inner point")):
         scored = {name: score_set(systems) for name, systems in load(folder, mark).items()}
         branch = max(BRANCH, key=lambda name: scored["val"][name][0])
-        mapped = max(("with a map: " + n for n in BRANCH), key=lambda name: scored["val"][name][0])
-        along = max(("U-Net along: " + n for n in BRANCH), key=lambda name: scored["val"][name][0])
-        claims = {
-            "a: branch - gen2seg+cc": answer(scored, branch, "gen2seg+cc"),
-            "a: branch - disc": answer(scored, branch, "disc"),
-            "a: branch - gen2seg+disc": answer(scored, branch, "gen2seg+disc"),
-            "a: branch - color+cc": answer(scored, branch, "color+cc"),
-            "a: branch - color+disc": answer(scored, branch, "color+disc"),
-            "ablation: branch with a similarity map - branch": answer(scored, mapped, branch),
-            "upper bound: U-Net along - branch": answer(scored, along, branch),
-            "b: gen2seg+cc, pretrained - random start":
-                answer(scored, "gen2seg+cc", "random start: gen2seg+cc"),
-        }
+        pairs = [("a: branch - " + other, branch, other)
+                 for other in ("gen2seg+cc", "disc", "gen2seg+disc", "color+cc", "color+disc")]
+        pairs.append(("b: gen2seg+cc, pretrained - random start", "gen2seg+cc", "random start: gen2seg+cc"))
+        for claim, prefix in (("ablation: branch with a similarity map - branch", "with a map: "),
+                              ("upper bound: U-Net along - branch", "U-Net along: ")):
+            rows = [prefix + name for name in BRANCH if prefix + name in scored["val"]]
+            pairs += [(claim, max(rows, key=lambda name: scored["val"][name][0]), branch)] if rows else []
+        claims = {claim: answer(scored, one, other) for claim, one, other in pairs}
         carried = {name: rows[branch][0] / scored["val"][branch][0] for name, rows in scored.items()}
         results[prompts] = {
             "branch_read_out": branch,
