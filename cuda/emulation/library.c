@@ -99,20 +99,21 @@ int library_product(const Product *p) {
 
 static int convolve(const Convolution *p, float *x, float *weight, float *y, float *bias,
                     float *residual) {
-    Tensor X = image(x, p->N, p->H, p->W, p->Ci), W = image(weight, p->Co, p->kh, p->kw, p->Ci),
-           Y = image(y, p->N, p->Ho, p->Wo, p->Co), R = image(residual, p->N, p->Ho, p->Wo, p->Co),
-           B = {.data = bias, .ndim = 1, .shape = {p->Co}, .dtype = F32};
+    const ConvShape *s = &p->shape;
+    Tensor X = image(x, s->N, s->H, s->W, s->Ci), W = image(weight, s->Co, s->kh, s->kw, s->Ci),
+           Y = image(y, s->N, s->Ho, s->Wo, s->Co), R = image(residual, s->N, s->Ho, s->Wo, s->Co),
+           B = {.data = bias, .ndim = 1, .shape = {s->Co}, .dtype = F32};
     Tensor dX = X, dW = W, dY = Y;
     conv2d_args args = {.x = &X,
                         .weight = &W,
                         .bias = bias ? &B : NONE,
                         .residual = residual ? &R : NONE,
                         .y = &Y,
-                        .options = {.stride = (int)p->stride,
-                                    .pad_top = (int)p->top,
-                                    .pad_left = (int)p->left,
-                                    .pad_bottom = (int)p->bottom,
-                                    .pad_right = (int)p->right}};
+                        .options = {.stride = (int)s->stride,
+                                    .pad_top = (int)s->top,
+                                    .pad_left = (int)s->left,
+                                    .pad_bottom = (int)s->bottom,
+                                    .pad_right = (int)s->right}};
     if (p->pass == CONVOLVE_FORWARD) return cuda_host()->conv2d_forward(&args);
     X.grad = &dX;
     W.grad = &dW;
@@ -123,21 +124,23 @@ static int convolve(const Convolution *p, float *x, float *weight, float *y, flo
 }
 
 static bool declines(const Convolution *p) {
-    bool odd = p->Co % 2 != 0;
+    const ConvShape *s = &p->shape;
+    bool odd = s->Co % 2 != 0;
     return (odd && (p->bias || p->residual)) ||
            (odd && p->pass == CONVOLVE_WEIGHT && p->type != p->result) ||
-           (p->stride == 3 && p->kh == 1 && p->kw == 1);
+           (s->stride == 3 && s->kh == 1 && s->kw == 1);
 }
 
 int library_convolve(const Convolution *p, void *x, void *weight, void *y, const void *bias,
                      const void *residual) {
     if (declines(p)) return LIBRARY_DECLINES;
-    int64_t x_count = p->N * p->H * p->W * p->Ci, weight_count = p->Co * p->kh * p->kw * p->Ci,
-            y_count = p->N * p->Ho * p->Wo * p->Co;
+    const ConvShape *s = &p->shape;
+    int64_t x_count = s->N * s->H * s->W * s->Ci, weight_count = s->Co * s->kh * s->kw * s->Ci,
+            y_count = s->N * s->Ho * s->Wo * s->Co;
     float *copies[] = {copy_in(p->pass == CONVOLVE_INPUT ? NULL : x, p->type, x_count),
                        copy_in(p->pass == CONVOLVE_WEIGHT ? NULL : weight, p->type, weight_count),
                        copy_in(p->pass == CONVOLVE_FORWARD ? NULL : y, p->type, y_count),
-                       p->bias ? copy_in(bias, F32, p->Co) : NULL,
+                       p->bias ? copy_in(bias, F32, s->Co) : NULL,
                        p->residual ? copy_in(residual, p->result, y_count) : NULL};
     int result = copies[0] && copies[1] && copies[2]
                      ? convolve(p, copies[0], copies[1], copies[2], copies[3], copies[4])
