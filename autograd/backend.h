@@ -22,8 +22,8 @@ typedef struct {
     double flops; // arithmetic planned since reset_stats (the plan back end only)
 } BackendStats;
 
-// The sides of a convolution as its kernels see them: H and W are those that the kernel slides over,
-// twice x's with upsample2x.
+// The sides of a convolution as its kernels see them: H and W are those that the weight slides
+// over, twice x's with upsample2x.
 typedef struct {
     int64_t N, H, W, Ci, Ho, Wo, Co, kh, kw, stride, top, left, bottom, right;
 } ConvShape;

@@ -84,7 +84,7 @@ echo "--- full disk"
 train model=model run=limited train.steps=2
 stopped "no room for a checkpoint (limit on file size)" \
     "checkpoint of step 4|optimizer.safetensors|File too large" limited \
-    bash -c 'trap "" XFSZ; ulimit -f 7000; exec "$@"' limit "$p2s" train --quiet --resume limited \
+    bash -c 'trap "" XFSZ; ulimit -f 10000; exec "$@"' limit "$p2s" train --quiet --resume limited \
     train.steps=6
 resumed limited train.steps=6
 
@@ -92,7 +92,7 @@ resumed limited train.steps=6
 on_full_disk() {
     mount -t tmpfs -o size=60m none disk || return
     train model=model run=disk/run train.steps=2
-    head -c "$(($(stat -f -c '%a * %S' disk) - 6000000))" /dev/zero >disk/ballast
+    head -c "$(($(stat -f -c '%a * %S' disk) - 10000000))" /dev/zero >disk/ballast
     stopped "no room for a checkpoint (disk)" "checkpoint of step 4|No space left" disk/run \
         "$p2s" train --quiet --resume disk/run train.steps=6
     cat /dev/zero >>disk/ballast 2>/dev/null
