@@ -10,8 +10,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { MOST_POINTS = 64 }; // the range of the training key prompt.points
-
 const char *const condition_names[] = {"gaussian", "similarity", "both"};
 
 int condition_channels(ConditionEncoding encoding) {
@@ -20,10 +18,10 @@ int condition_channels(ConditionEncoding encoding) {
 
 static int write_similarity(const PromptMapSize *size, const PromptPoint *points, int count,
                             const Image *features, int64_t channel, float *map) {
-    PixelPoint pixels[MOST_POINTS];
+    PixelPoint pixels[CONDITION_MOST_POINTS];
     double query[3];
-    if (count > MOST_POINTS)
-        return error_int("%d points, expected at most %d", count, (int)MOST_POINTS);
+    if (count > CONDITION_MOST_POINTS)
+        return error_int("%d points, expected at most %d", count, (int)CONDITION_MOST_POINTS);
     if (features->width != size->width || features->height != size->height)
         return error_int("a feature image of %dx%d, expected %lldx%lld", features->width,
                          features->height, (long long)size->width, (long long)size->height);

@@ -13,6 +13,8 @@ typedef enum {
     CONDITION_BOTH        // one channel each, in this order
 } ConditionEncoding;
 
+enum { CONDITION_MOST_POINTS = 64 }; // of an object: the range of the training key prompt.points
+
 // The names, in the order of the enum.
 extern const char *const condition_names[3];
 
@@ -24,7 +26,7 @@ int condition_channels(ConditionEncoding encoding);
 // features: RGB [height,width], the 8-bit feature image of the model without prompts at the same
 // size; not looked at for CONDITION_GAUSSIAN. The confidence is similarity_confidence of the
 // Gaussian query (sigma GAUSSIAN_QUERY_SIGMA) at the points, rounded to pixels.
-// Fails when the channels do not fit, there is no point or one lies outside.
+// Fails when the channels do not fit, there is no point or too many, or one lies outside.
 int condition_write(ConditionEncoding encoding, const PromptMapSize *size,
                     const PromptPoint *points, int count, double sigma, const Image *features,
                     int64_t object, float *map);

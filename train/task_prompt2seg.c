@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_POINTS = 64 }; // the range of prompt.points
-
 static int prepare(TaskContext *context, TaskStart start) {
     const TrainConfig *config = context->config;
     Model *model = context->model;
@@ -96,7 +94,7 @@ static int draw_points(Prompts *prompts, const TrainConfig *config, const Batch 
     int width = batch->width, height = batch->height;
     int64_t pixels = (int64_t)width * height;
     const int32_t *labels = batch->labels + b * pixels;
-    PromptPoint points[MOST_POINTS];
+    PromptPoint points[CONDITION_MOST_POINTS];
     for (int64_t i = 0; i < pixels; i++) prompts->mask[i] = labels[i] == id;
     int64_t count = 1 + (int64_t)rng_below(rng, (uint64_t)config->prompt_points);
     for (int64_t p = 0; p < count; p++) {
