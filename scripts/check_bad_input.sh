@@ -5,24 +5,8 @@
 # case does not. Half a minute.
 #   check_bad_input.sh [p2s=build/release/p2s]
 set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-data=$(realpath -m "${P2S_DATA:-../shared/data}")
-p2s=build/release/p2s
-for setting in "$@"; do
-    case $setting in
-    p2s=*) p2s=${setting#p2s=} ;;
-    *) echo "check_bad_input: unknown argument \"$setting\"" >&2 && exit 2 ;;
-    esac
-done
-[ -x "$p2s" ] || { echo "check_bad_input: $p2s is missing; build it first" >&2 && exit 1; }
-p2s=$(realpath "$p2s")
-configs=$PWD/configs/miniature scripts=$PWD/scripts
-folder=$(mktemp -d) || exit 1
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=2
 # shellcheck source=scripts/refused.sh
-. "$scripts/refused.sh"
+. "$(dirname "$0")/refused.sh"
 
 # damage.py: safetensors files and images with one thing wrong.
 cat >damage.py <<'PYTHON'

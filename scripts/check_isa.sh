@@ -6,24 +6,10 @@
 # Exit code 1 when a mask differs or something is not refused. Half a minute.
 #   check_isa.sh [p2s=build/release/p2s]
 set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-p2s=build/release/p2s
-for setting in "$@"; do
-    case $setting in
-    p2s=*) p2s=${setting#p2s=} ;;
-    *) echo "check_isa: unknown argument \"$setting\"" >&2 && exit 2 ;;
-    esac
-done
-[ -x "$p2s" ] || { echo "check_isa: $p2s is missing; build it first" >&2 && exit 1; }
-p2s=$(realpath "$p2s") model=$PWD/models/miniature config=$PWD/configs/miniature/gen2seg.yaml
-scripts=$PWD/scripts
-folder=$(mktemp -d) || exit 1
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=2
-unset P2S_ISA P2S_CHOICES ONEDNN_MAX_CPU_ISA
 # shellcheck source=scripts/refused.sh
-. "$scripts/refused.sh"
+. "$(dirname "$0")/refused.sh"
+model=$root/models/miniature config=$configs/gen2seg.yaml
+unset P2S_ISA P2S_CHOICES ONEDNN_MAX_CPU_ISA
 
 "$p2s" prepare scenes shapes --split shapes --count 3 >/dev/null || exit 1
 

@@ -6,23 +6,11 @@
 # with the bits of one that nothing befell. Exit code 1 when a case does not. Half a minute.
 #   check_trust.sh [p2s=build/release/p2s]
 set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
-p2s=build/release/p2s
-for setting in "$@"; do
-    case $setting in
-    p2s=*) p2s=${setting#p2s=} ;;
-    *) echo "check_trust: unknown argument \"$setting\"" >&2 && exit 2 ;;
-    esac
-done
-[ -x "$p2s" ] || { echo "check_trust: $p2s is missing; build it first" >&2 && exit 1; }
-p2s=$(realpath "$p2s")
-config=$PWD/configs/miniature/gen2seg.yaml scripts=$PWD/scripts
-folder=$(mktemp -d) && elsewhere=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) || exit 1
-trap 'kill -9 $(jobs -p) 2>/dev/null; rm -rf "$folder" "$elsewhere"' EXIT
-cd "$folder" || exit 1
-export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=2
 # shellcheck source=scripts/refused.sh
-. "$scripts/refused.sh"
+. "$(dirname "$0")/refused.sh"
+config=$configs/gen2seg.yaml
+elsewhere=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) || exit 1
+trap 'kill -9 $(jobs -p) 2>/dev/null; rm -rf "$folder" "$elsewhere"' EXIT
 
 vae=vae/diffusion_pytorch_model.safetensors unet=unet/diffusion_pytorch_model.safetensors
 tiny=(seed=1 threads=2 train.steps=6 train.batch=1 train.checkpoint_every=2 train.keep=1
@@ -177,7 +165,7 @@ fi
 echo "--- TensorBoard"
 "$p2s" train --quiet --resume good train.steps=8 train.sample_every=1 || wrong "the run failed"
 cases=$((cases + 1))
-python3 "$scripts/check_tensorboard.py" good || wrong "the event file"
+python3 "$root/scripts/check_tensorboard.py" good || wrong "the event file"
 
 echo "$cases cases, $failed wrong"
 [ $failed -eq 0 ]

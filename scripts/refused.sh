@@ -1,7 +1,23 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
-# For checks of messages, sourced: counts in $cases and $failed. Works in the current folder.
-cases=0 failed=0
+# For checks of messages, sourced with the caller's arguments, [p2s=build/release/p2s]: sets $root,
+# $p2s, $configs and $data, and goes to a new $folder, removed when the caller ends. Counts in $cases
+# and $failed.
+cases=0 failed=0 p2s=build/release/p2s
+root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..") && cd "$root" || exit 1
+for setting in "$@"; do
+    case $setting in
+    p2s=*) p2s=${setting#p2s=} ;;
+    *) echo "${0##*/}: unknown argument \"$setting\"" >&2 && exit 2 ;;
+    esac
+done
+[ -x "$p2s" ] || { echo "${0##*/}: $p2s is missing; build it first" >&2 && exit 1; }
+p2s=$(realpath "$p2s") configs=$root/configs/miniature
+data=$(realpath -m "${P2S_DATA:-../shared/data}")
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=2
 
 wrong() {
     echo "    WRONG: $1"
