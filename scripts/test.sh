@@ -109,6 +109,21 @@ install_and_use() {
     return $code
 }
 
+# Every stage of the miniature with one step each, and that a second call finds nothing left to do.
+miniature_chain() {
+    local folder code=0 times
+    folder=$(mktemp -d)
+    local call=(scripts/miniature.sh seeds=1 "out=$folder" p2s=build/release/p2s images=1)
+    call+=(steps.vae=1 steps.diffusion=1 steps.gen2seg=1 steps.prompt2seg=1)
+    {
+        "${call[@]}" && times=$(cat "$folder/seed-0/times.txt") && "${call[@]}" >/dev/null &&
+            [ "$(cat "$folder/seed-0/times.txt")" = "$times" ] && [ "$(wc -l <<<"$times")" = 11 ] &&
+            [ -s "$folder/page.html" ] && grep -q 'a: branch - gen2seg+cc' "$folder/table.md"
+    } || code=$?
+    rm -rf "$folder"
+    return $code
+}
+
 started=$SECONDS
 scripts/setup.sh || exit 1
 printf '%-28s ok      %4d s\n' "set-up" $((SECONDS - started))
@@ -127,6 +142,7 @@ for preset in "${built[@]}"; do
         tests release
         op_cases release
         check "install and use" install_and_use
+        check "chain of the miniature" miniature_chain
         check "kill and resume" scripts/check_resume.sh
         check "bad input" scripts/check_bad_input.sh
         check "trust" scripts/check_trust.sh
