@@ -110,18 +110,23 @@ class Models:
     def context_for(self, batch):
         return torch.from_numpy(self.context).to(self.dtype).expand(batch, -1, -1)
 
-    def gen2seg(self, image, labels, flags):
-        v = self.unet(self.latent(image), 999, self.context_for(len(image)), return_dict=False)[0]
-        shown = self.image(v)
-        return losses.batch_loss(shown, labels, flags, lambda p, i, n, b: losses.code_loss(p, i, n, cap=10**9)), shown
+    def gen2seg(self, image):
+        """What is shown, [N,3,H,W] in 0..255."""
+        return self.image(self.unet(self.latent(image), 999, self.context_for(len(image)), return_dict=False)[0])
 
-    def prompt2seg(self, image, labels, flags, condition, prompted):
+    def prompt2seg(self, image, condition):
         z, context = self.latent(image), self.context_for(len(image))
         downs, mid = self.branch(z, 999, context, torch.from_numpy(condition).to(self.dtype), 1.0, return_dict=False)
         v = self.unet(z, 999, context, down_block_additional_residuals=downs, mid_block_additional_residual=mid, return_dict=False)[0]
-        shown = self.image(v)
-        return losses.batch_loss(shown, labels, flags,
-                                 lambda p, i, n, b: losses.prompted_loss(p, i, n, torch.from_numpy(prompted[b]))), shown
+        return self.image(v)
+
+
+def gen2seg_loss(shown, labels, flags):
+    return losses.batch_loss(shown, labels, flags, lambda p, i, n, b: losses.code_loss(p, i, n, cap=10**9))
+
+
+def prompt2seg_loss(shown, labels, flags, prompted):
+    return losses.batch_loss(shown, labels, flags, lambda p, i, n, b: losses.prompted_loss(p, i, n, torch.from_numpy(prompted[b])))
 
 
 def draw_step(trial, module, batch, height, width):
@@ -135,12 +140,26 @@ def draw_step(trial, module, batch, height, width):
     return inputs, moments
 
 
-def finish_step(trial, module, loss, shown, ours, moments, done):
-    """Loss, image, gradients; then clipping and AdamW on both sides."""
-    loss.backward()
+def distance(a, b):
+    """Of two lists of tensors, beside the length of the first."""
+    return math.sqrt(sum(float((x - y).square().sum()) for x, y in zip(a, b)) / sum(float(x.square().sum()) for x in a))
+
+
+def finish_step(trial, module, loss_of, shown, ours, moments, done):
+    """Loss, image, gradients; then clipping and AdamW on both sides.
+
+    Loss and image are each side's own. The gradients are those at the image that ours shows: 300 / (1 + d^2) of the
+    loss turns within 1 of 255, so that one pixel near the mean of another instance carries most of the gradient, and
+    the rounding of the image, which has its own limit, moves the reference's gradient by hundreds of times as much.
+    How far it does is said in the table."""
+    prefix, named = "grad.param.", dict(module.named_parameters())
+    loss = loss_of(shown)
+    there = torch.autograd.grad(loss, list(named.values()), retain_graph=True)
+    loss_of(shown + (torch.from_numpy(ours["shown"]) - shown).detach()).backward()
+    moved, apart = distance(there, [p.grad for p in named.values()]), rms(ours["shown"] - shown.detach().numpy()) / rms(shown.detach())
+    trial.shapes.append(f"images {apart:.1e} apart, which moves theirs by {moved:.1e}, {moved / apart:.0f} times as far")
     trial.forward("loss", loss.detach().reshape(1), ours["loss"])
     trial.forward("shown", shown.detach().numpy(), ours["shown"])
-    prefix, named = "grad.param.", dict(module.named_parameters())
     trial.parameter_gradients({n: gradient(p) for n, p in named.items()},
                               {k[len(prefix):]: x for k, x in ours.items() if k.startswith(prefix)})
     rate = 6e-5 * math.exp((done - 100) / (30000 - 100) * math.log(0.05))
@@ -165,9 +184,9 @@ def step_gen2seg(trial):
     models = Models(trial)
     inputs, moments = draw_step(trial, models.unet, 2, 24, 20)
     ours = trial.run("step.gen2seg", inputs | moments, model=models.folder, step=199)
-    loss, shown = models.gen2seg(inputs["image"], inputs["labels"], inputs["no_background"])
-    finish_step(trial, models.unet, loss, shown, ours, moments, 199)
     trial.shape(inputs["image"].shape)
+    finish_step(trial, models.unet, lambda shown: gen2seg_loss(shown, inputs["labels"], inputs["no_background"]),
+                models.gen2seg(inputs["image"]), ours, moments, 199)
 
 
 def prompt_map(point, height, width, sigma):
@@ -190,9 +209,9 @@ def step_prompt2seg(trial):
     trial.forward("prompt", np.array([[prompt_map(p, 24, 20, 0.1) for p in row] for row in peaks]), condition)
     prompted = np.array([[labels[p] if p else 0 for p in row] for labels, row in zip(inputs["labels"], peaks)])
     trial.true("a prompt in every image", all(row.any() for row in prompted))
-    loss, shown = models.prompt2seg(inputs["image"], inputs["labels"], inputs["no_background"], condition, prompted)
-    finish_step(trial, models.branch, loss, shown, ours, moments, 199)
     trial.shape(inputs["image"].shape, condition.shape)
+    finish_step(trial, models.branch, lambda shown: prompt2seg_loss(shown, inputs["labels"], inputs["no_background"], prompted),
+                models.prompt2seg(inputs["image"], condition), ours, moments, 199)
 
 
 # ---- a run of 100 steps ---------------------------------------------------------------------------------------------
@@ -213,7 +232,7 @@ def curve(models, image, labels, nudge=False):
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(step / WARMUP, 1)
         optimizer.zero_grad()
-        loss, _ = models.gen2seg(image, labels, [0] * len(image))
+        loss = gen2seg_loss(models.gen2seg(image), labels, [0] * len(image))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
