@@ -60,12 +60,12 @@ static int run_plain(ConvWay way, ConvPass pass, const ConvShape *s, bool add, f
 static int run_upsampled(ConvWay way, ConvPass pass, const ConvShape *s, bool add, float *x,
                          float *weight, float *y) {
     bool to_x = pass == CONV_INPUT_GRADIENT;
-    float *wide = memory_scratch(upsampled_bytes(s));
+    float *wide = memory_alloc(upsampled_bytes(s));
     if (!wide) return error_int("conv2d: out of memory");
     if (!to_x) upsample(s, x, wide);
     int result = run_plain(way, pass, s, to_x ? false : add, wide, weight, y);
     if (result == 0 && to_x) sum_pixels(s, wide, x, add);
-    memory_scratch_done(wide, upsampled_bytes(s));
+    memory_free(wide, upsampled_bytes(s));
     return result;
 }
 

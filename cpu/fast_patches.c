@@ -65,7 +65,7 @@ int ISA(patches_conv)(ConvPass pass, const ConvShape *s, bool add, float *x, flo
                       float *y) {
     int64_t rows = rows_of(s), size = patch_of(s), Co = s->Co;
     size_t bytes = (size_t)(rows * size) * sizeof(float);
-    float *patches = memory_scratch(bytes);
+    float *patches = memory_alloc(bytes);
     if (!patches) return error_int("conv2d: out of memory");
     int result;
     if (pass != CONV_INPUT_GRADIENT) gather(s, x, patches);
@@ -79,6 +79,6 @@ int ISA(patches_conv)(ConvPass pass, const ConvShape *s, bool add, float *x, flo
         result = onednn_product((Factor){y, Co, false}, (Factor){weight, size, false}, rows, Co,
                                 size, 1, false, patches, size);
     if (result == 0 && pass == CONV_INPUT_GRADIENT) collect(s, patches, add, x);
-    memory_scratch_done(patches, bytes);
+    memory_free(patches, bytes);
     return result;
 }

@@ -264,7 +264,7 @@ static int run_pass(const Pass *pass, const float *weight, float *from, float *t
     int64_t block = POINTS * (p.v_apart + p.m_apart),
             blocks = (p.from.tiles + p.tiles - 1) / p.tiles;
     size_t bytes = (size_t)(POINTS * inner * outer + threads * block) * sizeof(float);
-    p.u = memory_scratch(bytes);
+    p.u = memory_alloc(bytes);
     if (!p.u) return error_int("conv2d: out of memory");
     p.blocks = p.u + POINTS * inner * outer;
 #pragma omp parallel num_threads(threads)
@@ -276,7 +276,7 @@ static int run_pass(const Pass *pass, const float *weight, float *from, float *t
             run_block(&p, i * p.tiles, at_most(p.tiles, p.from.tiles - i * p.tiles), from, to, rest,
                       mine);
     }
-    memory_scratch_done(p.u, bytes);
+    memory_free(p.u, bytes);
     return 0;
 }
 
@@ -374,7 +374,7 @@ static int weight_gradient(const ConvShape *s, bool upsampled, float *x, float *
     g.z_apart = g.tiles * g.Co + LANES;
     int64_t sums = POINTS * g.Ci * g.Co, v = POINTS * g.v_apart, z = POINTS * g.z_apart;
     size_t bytes = (size_t)(sums + v + z) * sizeof(float);
-    g.u = memory_scratch(bytes);
+    g.u = memory_alloc(bytes);
     if (!g.u) return error_int("conv2d: out of memory");
     g.v = g.u + sums, g.z = g.v + v;
 #pragma omp parallel num_threads(cpu_threads())
@@ -386,7 +386,7 @@ static int weight_gradient(const ConvShape *s, bool upsampled, float *x, float *
         }
         write_weights(&g, dweight, add);
     }
-    memory_scratch_done(g.u, bytes);
+    memory_free(g.u, bytes);
     return 0;
 }
 
