@@ -77,6 +77,12 @@ void memory_keep_freed(void) {
 #endif
 }
 
+void memory_return_freed(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 void memory_fail_at(int64_t n) {
     fail_at = n;
 }

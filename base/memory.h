@@ -31,6 +31,8 @@ char *string_copy(const char *text);
 // For programs, once at their start: freed memory stays with the process, up to 64 MB of it, so
 // that a loader that asks for the same megabytes for every image gets touched pages.
 void memory_keep_freed(void);
+// After work that took much memory once: gives freed memory back to the system.
+void memory_return_freed(void);
 
 // For tests: the n-th allocation from now on (1 = the next) by this thread through this header
 // fails; 0 lets all succeed.

@@ -197,6 +197,7 @@ static int take_prompt(Model *model, const char *folder, const ModelOptions *opt
 }
 
 static Model *with_precision(Model *model, const ModelOptions *options) {
+    memory_return_freed(); // what weights were turned around in
     model->unet->bf16 = model->vae->bf16 = options->bf16;
     if (model->control) model->control->bf16 = options->bf16;
     return model;
