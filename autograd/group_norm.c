@@ -2,7 +2,8 @@
 // Front of group_norm. See ops.h.
 #include "autograd/front.h"
 
-Tensor *op_group_norm(Tensor *x, Tensor *weight, Tensor *bias, int groups, double eps, bool silu) {
+static Tensor *group_norm(Tensor *x, Tensor *weight, Tensor *bias, int groups, double eps,
+                          bool silu, bool over) {
     group_norm_args args = {
         .x = x, .weight = weight, .bias = bias, .groups = groups, .eps = eps, .silu = silu};
     if (!front_inputs(OP_group_norm, &args)) return NULL;
@@ -16,10 +17,21 @@ Tensor *op_group_norm(Tensor *x, Tensor *weight, Tensor *bias, int groups, doubl
         return error_null("group_norm: %d groups do not divide the channels of %s", groups,
                           tensor_text(x));
     if (!(eps > 0)) return error_null("group_norm: eps is %g, must be above 0", eps);
-    args.y = tape_result_like(x);
+    args.y = over ? tape_result_over(x) : tape_result_like(x);
     args.mean = tape_result(front_precise(x), DIMS(x->shape[0], groups));
     args.rstd = tape_result(front_precise(x), DIMS(x->shape[0], groups));
     return RUN(group_norm, args);
+}
+
+Tensor *op_group_norm(Tensor *x, Tensor *weight, Tensor *bias, int groups, double eps, bool silu) {
+    return group_norm(x, weight, bias, groups, eps, silu, false);
+}
+
+Tensor *op_group_norm_over(Tensor *x, Tensor *weight, Tensor *bias, int groups, double eps,
+                           bool silu) {
+    Tensor *y = group_norm(x, weight, bias, groups, eps, silu, true);
+    if (y) tape_let_go(x);
+    return y;
 }
 
 unsigned group_norm_saves(const group_norm_args *args) {

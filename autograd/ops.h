@@ -167,6 +167,9 @@ Tensor *op_attention(Tensor *q, Tensor *k, Tensor *v, Tensor *key_mask, int head
 // with silu, if they are read again. eps is added to the biased variance, inside the root. Fails
 // unless groups divides C and eps > 0. Source: Wu and He 2018, eq. 1 to 3.
 Tensor *op_group_norm(Tensor *x, Tensor *weight, Tensor *bias, int groups, double eps, bool silu);
+// The same for an x that nobody reads any more: outside recording y takes its memory.
+Tensor *op_group_norm_over(Tensor *x, Tensor *weight, Tensor *bias, int groups, double eps,
+                           bool silu);
 
 // Layer normalization over the last side. x [...,C]; weight, bias [C]. Saves x, mean, rstd [rows].
 Tensor *op_layer_norm(Tensor *x, Tensor *weight, Tensor *bias, double eps);

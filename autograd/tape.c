@@ -51,6 +51,10 @@ bool tape_record(bool on) {
     return was;
 }
 
+bool tape_is_recording(void) {
+    return tape.recording;
+}
+
 size_t tape_length(void) {
     return tape.record_count;
 }
@@ -90,9 +94,21 @@ Tensor *tape_result_like(const Tensor *tensor) {
     return tape_result(tensor->dtype, tensor->ndim, tensor->shape);
 }
 
+Tensor *tape_result_over(Tensor *tensor) {
+    if (tape.recording || !tensor->owned_by_tape || tensor->kept || tensor->saved > 0 ||
+        tensor_is_shared(tensor))
+        return tape_result_like(tensor);
+    return adopt(tensor_view(tensor, tensor->ndim, tensor->shape));
+}
+
 Tensor *tape_keep(Tensor *tensor) {
     if (tensor) tensor->kept = true;
     return tensor;
+}
+
+void tape_let_go(Tensor *tensor) {
+    if (tensor && tensor->owned_by_tape && !tensor->kept && tensor->saved == 0)
+        tensor_release(tensor);
 }
 
 // Lets go of what nobody can reach or will read.

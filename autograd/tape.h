@@ -16,6 +16,7 @@
 
 // Switches recording; returns what it was. A new thread's tape does not record.
 bool tape_record(bool on);
+bool tape_is_recording(void);
 
 // Gradients of `loss` (one element) with respect to every leaf that needs one; added to gradients
 // that leaves already hold. Forgets the records it has run. On failure the tape is reset.
@@ -27,6 +28,10 @@ int tape_backward_from(Tensor *output, const Tensor *gradient);
 // Exempts a result's values from being freed by scopes and by backward, until tape_reset.
 // Returns its argument; NULL passes through.
 Tensor *tape_keep(Tensor *tensor);
+
+// Frees a result's values at once, before its scope ends, unless it is kept or a rule reads them.
+// Not for what a function was given that recompute may call.
+void tape_let_go(Tensor *tensor);
 
 // Frees all results and forgets all records. Call between steps and after a failed one.
 void tape_reset(void);
@@ -57,6 +62,10 @@ Tensor *tape_run(OpKind kind, const void *args);
 // through (reshape).
 Tensor *tape_result(Dtype dtype, int ndim, const int64_t *shape);
 Tensor *tape_result_like(const Tensor *tensor);
+// The same in the memory of `tensor`, whose values the caller gives up: only if it is a result that
+// no rule reads, nobody keeps and no other tensor shares, and while nothing is recorded. Otherwise
+// new memory.
+Tensor *tape_result_over(Tensor *tensor);
 Tensor *tape_view(Tensor *tensor, int ndim, const int64_t *shape);
 
 #endif

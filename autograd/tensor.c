@@ -173,6 +173,10 @@ Tensor *tensor_view(Tensor *tensor, int ndim, const int64_t *shape) {
     return view;
 }
 
+bool tensor_is_shared(const Tensor *tensor) {
+    return tensor->storage && tensor->storage->refs > 1;
+}
+
 void tensor_release(Tensor *tensor) {
     Storage *storage = tensor->storage;
     tensor->storage = NULL;

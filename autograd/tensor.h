@@ -119,6 +119,8 @@ const char *tensor_text(const Tensor *tensor);
 // For the tape and for weight files: another tensor over the same memory (counted), same number of
 // elements. Owned by the caller.
 Tensor *tensor_view(Tensor *tensor, int ndim, const int64_t *shape);
+// Whether another tensor lies over the same memory.
+bool tensor_is_shared(const Tensor *tensor);
 // Drops the memory, keeps the struct.
 void tensor_release(Tensor *tensor);
 // Makes sure that tensor->grad exists (values undefined, has_grad unchanged).

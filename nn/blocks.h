@@ -23,6 +23,8 @@ void resnet_declare(ParamSet *set, ResnetBlock *block, const char *name, int64_t
 
 // x [N,H,W,Ci]; time: SiLU of the time embedding, [1,time_width], or NONE -> [N,H,W,Co].
 Tensor *resnet_forward(ResnetBlock *block, Tensor *x, Tensor *time);
+// The same for an x that nobody reads any more: outside recording its memory goes early.
+Tensor *resnet_forward_over(ResnetBlock *block, Tensor *x, Tensor *time);
 
 typedef struct {
     Linear to_q, to_k, to_v, to_out;

@@ -23,24 +23,35 @@ void resnet_declare(ParamSet *set, ResnetBlock *block, const char *name, int64_t
                      START_UNIFORM);
 }
 
-static Tensor *norm_silu(const ResnetBlock *block, const Norm *norm, Tensor *x) {
-    return op_group_norm(x, norm->weight, norm->bias, block->groups, block->eps, true);
-}
-
-static Tensor *forward(Tensor *const *inputs, void *context) {
-    const ResnetBlock *block = context;
-    Tensor *x = inputs[0], *time = inputs[1];
+static Tensor *first_conv(const ResnetBlock *block, Tensor *x, Tensor *time) {
     Conv conv1 = block->conv1;
     if (block->has_time) {
         Tensor *shift = linear_forward(&block->time, time, NONE); // [1,Co]
         conv1.bias = op_add(conv1.bias, op_reshape(shift, DIMS(-1)));
     }
-    // Scopes free each map once the next is there: at 480x640 they are the peak of a prediction.
+    return conv_forward(&conv1, x, NONE);
+}
+
+static Tensor *norm_silu(const ResnetBlock *block, const Norm *norm, Tensor *x) {
+    return op_group_norm(x, norm->weight, norm->bias, block->groups, block->eps, true);
+}
+
+static Tensor *norm_silu_over(const ResnetBlock *block, const Norm *norm, Tensor *x) {
+    return op_group_norm_over(x, norm->weight, norm->bias, block->groups, block->eps, true);
+}
+
+static Tensor *shortcut(const ResnetBlock *block, Tensor *x) {
+    return block->has_shortcut ? conv_forward(&block->shortcut, x, NONE) : x;
+}
+
+// Scopes free each map once the next is there: at 480x640 they are the peak of a prediction.
+static Tensor *forward(Tensor *const *inputs, void *context) {
+    const ResnetBlock *block = context;
+    Tensor *x = inputs[0];
     Scope outer = scope_begin(), inner = scope_begin();
-    Tensor *h = conv_forward(&conv1, norm_silu(block, &block->norm1, x), NONE);
-    h = scope_end(outer, norm_silu(block, &block->norm2, scope_end(inner, h)));
-    Tensor *skip = block->has_shortcut ? conv_forward(&block->shortcut, x, NONE) : x;
-    return conv_forward(&block->conv2, h, skip);
+    Tensor *h = first_conv(block, norm_silu(block, &block->norm1, x), inputs[1]);
+    h = scope_end(outer, norm_silu_over(block, &block->norm2, scope_end(inner, h)));
+    return conv_forward(&block->conv2, h, shortcut(block, x));
 }
 
 Tensor *resnet_forward(ResnetBlock *block, Tensor *x, Tensor *time) {
@@ -49,4 +60,16 @@ Tensor *resnet_forward(ResnetBlock *block, Tensor *x, Tensor *time) {
     if (block->recompute) return recompute(forward, inputs, 2, block);
     Scope scope = scope_begin();
     return scope_end(scope, forward(inputs, block));
+}
+
+// The shortcut first, then x goes: at the last level of a prediction x is as large as all the rest.
+Tensor *resnet_forward_over(ResnetBlock *block, Tensor *x, Tensor *time) {
+    if (!x || !time) return NULL;
+    if (!block->has_shortcut || tape_is_recording()) return resnet_forward(block, x, time);
+    Scope outer = scope_begin();
+    Tensor *skip = shortcut(block, x);
+    Scope inner = scope_begin();
+    Tensor *h = first_conv(block, norm_silu_over(block, &block->norm1, x), time);
+    h = norm_silu_over(block, &block->norm2, scope_end(inner, h));
+    return scope_end(outer, conv_forward(&block->conv2, h, skip));
 }

@@ -96,7 +96,7 @@ static Tensor *up_layer(UnetLevel *level, int j, Tensor *h, Tensor *time, Tensor
                         const UnetFeatures *features, const UnetResiduals *residuals, int i) {
     Tensor *skip = features->skips[i];
     if (residuals) skip = op_add(skip, residuals->skips[i]);
-    h = resnet_forward(&level->resnets[j], op_concat(h, skip, 3), time);
+    h = resnet_forward_over(&level->resnets[j], op_concat(h, skip, 3), time);
     return level->has_attention ? transformer_forward(&level->transformers[j], h, context) : h;
 }
 

@@ -118,7 +118,7 @@ void vae_recompute(Vae *vae, bool on) {
 
 Tensor *vae_level_forward(VaeLevel *level, Tensor *h, Scope chain) {
     for (int j = 0; j < level->layers; j++)
-        h = scope_end(chain, resnet_forward(&level->resnets[j], h, NONE));
+        h = scope_end(chain, resnet_forward_over(&level->resnets[j], h, NONE));
     if (!h || !level->has_sampler) return h;
     if (!level->up) return scope_end(chain, conv_down_shifted(&level->sampler, h));
     return scope_end(chain, conv_up(&level->sampler, h, 2 * h->shape[1], 2 * h->shape[2]));
@@ -131,8 +131,8 @@ Tensor *vae_middle_forward(VaeMiddle *middle, Tensor *h, Scope chain) {
 }
 
 static Tensor *head(const Vae *vae, const VaeHalf *half, Tensor *h) {
-    h = op_group_norm(h, half->norm_out.weight, half->norm_out.bias, (int)vae->config.groups, EPS,
-                      true);
+    h = op_group_norm_over(h, half->norm_out.weight, half->norm_out.bias, (int)vae->config.groups,
+                           EPS, true);
     return conv_forward(&half->conv_out, layer_leave(h), NONE);
 }
 

@@ -40,7 +40,7 @@ typedef struct {
 
 // The parts alone; `name` begins the parameters' names. The level's layers, has_sampler and up are
 // set before. Forward: h [N,H,W,in] -> [N,H',W',out]; every step ends `chain`, which the caller
-// began before h was made, so that each lets go of the one before.
+// began before h was made, so that each lets go of the one before; h is not read afterwards.
 void vae_level_declare(ParamSet *set, VaeLevel *level, const char *name, int64_t in, int64_t out,
                        int groups);
 void vae_middle_declare(ParamSet *set, VaeMiddle *middle, const char *name, int64_t channels,

@@ -94,6 +94,38 @@ Test(tape, a_scope_frees_everything_but_its_result) {
     tensor_free(x);
 }
 
+Test(tape, what_is_let_go_is_freed_before_its_scope_unless_a_rule_reads_it) {
+    Tensor *x = leaf(1, 2);
+    size_t before = backend_current()->stats().live;
+    Tensor *y = op_affine(x, 2, 0);
+    tape_let_go(y);
+    tape_let_go(x);
+    cr_assert_eq(backend_current()->stats().live, before);
+    cr_assert_null(y->data);
+    cr_assert_not_null(x->data, "only results are let go of");
+    tape_record(true);
+    y = op_affine(x, 2, 0);
+    op_square(y);
+    tape_let_go(y);
+    cr_assert_not_null(y->data, "the rule of square reads it");
+    tape_reset();
+    tensor_free(x);
+}
+
+Test(tape, a_result_over_another_takes_its_memory_where_nobody_reads_it) {
+    Tensor *x = leaf(1, 2), *y = op_affine(x, 2, 0);
+    cr_assert_eq(tape_result_over(y)->data, y->data);
+    cr_assert_neq(tape_result_over(y)->data, y->data, "now it is shared");
+    Tensor *kept = tape_keep(op_affine(x, 2, 0));
+    cr_assert_neq(tape_result_over(kept)->data, kept->data);
+    cr_assert_neq(tape_result_over(x)->data, x->data);
+    tape_record(true);
+    Tensor *recorded = op_affine(x, 2, 0);
+    cr_assert_neq(tape_result_over(recorded)->data, recorded->data);
+    tape_reset();
+    tensor_free(x);
+}
+
 Test(tape, a_recorded_scope_keeps_only_what_rules_read) {
     Tensor *x = leaf(1, 2);
     tape_record(true);
