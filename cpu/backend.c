@@ -6,6 +6,7 @@
 #include "cpu/conv_table.h"
 #include "cpu/fast.h"
 #include "cpu/memory.h"
+#include "cpu/onednn.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -122,7 +123,7 @@ static const Backend reference = {.name = "cpu-reference",
 };
 
 static Backend fast;
-static char fast_kernels_text[64];
+static char fast_kernels_text[128];
 static bool fast_made;
 
 static void make_fast(void) {
@@ -132,10 +133,12 @@ static void make_fast(void) {
     const char *choices = getenv("P2S_CHOICES");
     fast_made = kernels && (!choices || !*choices || conv_table_read(choices) == 0);
     if (!fast_made) return;
-    snprintf(fast_kernels_text, sizeof fast_kernels_text, "%s", kernels->name);
+    const char *limit = onednn_limit();
+    char choices_text[32] = "";
     if (conv_table_digest() != 0)
-        snprintf(fast_kernels_text, sizeof fast_kernels_text, "%s choices %016" PRIx64,
-                 kernels->name, conv_table_digest());
+        snprintf(choices_text, sizeof choices_text, " choices %016" PRIx64, conv_table_digest());
+    snprintf(fast_kernels_text, sizeof fast_kernels_text, "%s%s%s%.32s", kernels->name,
+             choices_text, limit ? " oneDNN at most " : "", limit ? limit : "");
     fast.kernels = fast_kernels_text;
     fast.sum_of_squares = kernels->sum_of_squares;
     fast.adamw = kernels->adamw;

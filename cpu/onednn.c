@@ -12,6 +12,10 @@ bool onednn_exists(void) {
     return false;
 }
 
+const char *onednn_limit(void) {
+    return NULL;
+}
+
 bool onednn_has_conv(ConvPass pass, const ConvShape *shape) {
     (void)pass, (void)shape;
     return false;
@@ -403,6 +407,14 @@ static Entry *entry_for(ConvPass pass, const ConvShape *shape, bool add, bool bi
 
 bool onednn_exists(void) {
     return true;
+}
+
+const char *onednn_limit(void) {
+    const char *limit = getenv("ONEDNN_MAX_CPU_ISA");
+    if (!limit || !*limit) limit = getenv("DNNL_MAX_CPU_ISA");
+    if (!limit || !*limit || strcmp(limit, "ALL") == 0 || strcmp(limit, "DEFAULT") == 0)
+        return NULL;
+    return limit;
 }
 
 bool onednn_has_conv(ConvPass pass, const ConvShape *shape) {

@@ -13,6 +13,9 @@ typedef enum { CONV_FORWARD, CONV_INPUT_GRADIENT, CONV_WEIGHT_GRADIENT } ConvPas
 
 // Whether products exist at all, and whether onednn_conv would run.
 bool onednn_exists(void);
+// The instruction set that the environment holds the library to (ONEDNN_MAX_CPU_ISA, or DNNL_...):
+// its last bits depend on it. NULL: none.
+const char *onednn_limit(void);
 bool onednn_has_conv(ConvPass pass, const ConvShape *shape);
 
 // One pass over plain arrays: x [N,H,W,Ci], weight, y [N,Ho,Wo,Co] are the tensors or their

@@ -9,7 +9,7 @@ set -uo pipefail
 # shellcheck source=scripts/refused.sh
 . "$(dirname "$0")/refused.sh"
 model=$root/models/miniature config=$configs/gen2seg.yaml
-unset P2S_ISA P2S_CHOICES ONEDNN_MAX_CPU_ISA
+unset P2S_ISA P2S_CHOICES ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA
 
 "$p2s" prepare scenes shapes --split shapes --count 3 >/dev/null || exit 1
 
@@ -63,6 +63,8 @@ if available avx2; then
     refused "other instructions than the run's" "portable|avx2|P2S_ISA" \
         env P2S_ISA=avx2 "$p2s" train --resume run train.steps=2
 fi
+refused "another library path than the run's" "portable|oneDNN at most AVX|ONEDNN_MAX_CPU_ISA" \
+    env P2S_ISA=portable ONEDNN_MAX_CPU_ISA=AVX "$p2s" train --resume run train.steps=2
 P2S_ISA=portable "$p2s" train --quiet --resume run train.steps=2 2>err ||
     wrong "it cannot go on with its own: $(cat err)"
 echo "$cases refusals, $failed failed"
