@@ -297,12 +297,22 @@ static int recompute_backward(const RecomputeArgs *args) {
     return result;
 }
 
+// Makes memory for an input's first gradient. The coloring loss saved it but for a factor, and
+// nobody else reads that: it is scaled in place.
+static int gradient_new(const Record *record, Tensor *const *fields, int i) {
+    Tensor *x = fields[i];
+    if (record->kind != OP_coloring_loss || x->grad) return tensor_grad_alloc(x);
+    const coloring_loss_args *args = record->args;
+    x->grad = tensor_view(args->dprediction, x->ndim, x->shape);
+    return x->grad ? 0 : -1;
+}
+
 // Kernels write each input's gradient once, so a tensor given twice starts from zero and is added
 // to.
 static int prepare_gradients(const Record *record, Tensor *const *fields) {
     for (int i = 0; i < record->inputs; i++) {
         if (!fields[i]->needs_grad) continue;
-        if (tensor_grad_alloc(fields[i]) != 0) return -1;
+        if (gradient_new(record, fields, i) != 0) return -1;
         if (fields[i]->has_grad || !is_among(fields[i], fields, i)) continue;
         if (tensor_fill(fields[i]->grad, 0) != 0) return -1;
         fields[i]->has_grad = true;

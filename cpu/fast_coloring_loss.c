@@ -93,23 +93,10 @@ static double sweep(const ColoringImage *image, const int32_t *labels, const flo
     return loss;
 }
 
-static double image_loss(const coloring_loss_args *args, ColoringImage *image, int64_t index,
-                         double (*dmeans)[3]) {
-    int64_t pixels = args->labels->shape[1] * args->labels->shape[2];
-    const int32_t *labels = (const int32_t *)args->labels->data + index * pixels;
-    const float *prediction = (const float *)args->prediction->data + 3 * index * pixels;
-    float *dprediction = (float *)args->dprediction->data + 3 * index * pixels;
-    double losses[BLOCKS], loss = coloring_mean_term(image);
-#pragma omp parallel for schedule(static, 1) if (pixels * (image->count + 8) > 1 << 17)
-    for (int64_t block = 0; block < BLOCKS; block++)
-        losses[block] = sweep(image, labels, prediction, dprediction, block * pixels / BLOCKS,
-                              (block + 1) * pixels / BLOCKS, dmeans + block * image->count);
-    for (int64_t block = 0; block < BLOCKS; block++) {
-        loss += losses[block];
-        for (int64_t r = 0; r < image->count; r++)
-            for (int c = 0; c < 3; c++)
-                image->regions[r].dmean[c] += dmeans[block * image->count + r][c];
-    }
+// Adds what reaches a pixel through its region's mean, and scales.
+static void finish(const ColoringImage *image, const int32_t *labels, float *dprediction,
+                   int64_t pixels) {
+#pragma omp parallel for schedule(static) if (pixels > 1 << 14)
     for (int64_t i = 0; i < pixels; i++) {
         int32_t own = coloring_region(image, labels[i]);
         const ColoringRegion *region = own >= 0 ? &image->regions[own] : NULL;
@@ -119,6 +106,27 @@ static double image_loss(const coloring_loss_args *args, ColoringImage *image, i
             dprediction[3 * i + c] = (float)(image->scale * d);
         }
     }
+}
+
+// Neighbouring blocks go to one thread: two that touch a fresh huge page at once both clear one.
+static double image_loss(const coloring_loss_args *args, ColoringImage *image, int64_t index,
+                         double (*dmeans)[3]) {
+    int64_t pixels = args->labels->shape[1] * args->labels->shape[2];
+    const int32_t *labels = (const int32_t *)args->labels->data + index * pixels;
+    const float *prediction = (const float *)args->prediction->data + 3 * index * pixels;
+    float *dprediction = (float *)args->dprediction->data + 3 * index * pixels;
+    double losses[BLOCKS], loss = coloring_mean_term(image);
+#pragma omp parallel for schedule(static) if (pixels * (image->count + 8) > 1 << 17)
+    for (int64_t block = 0; block < BLOCKS; block++)
+        losses[block] = sweep(image, labels, prediction, dprediction, block * pixels / BLOCKS,
+                              (block + 1) * pixels / BLOCKS, dmeans + block * image->count);
+    for (int64_t block = 0; block < BLOCKS; block++) {
+        loss += losses[block];
+        for (int64_t r = 0; r < image->count; r++)
+            for (int c = 0; c < 3; c++)
+                image->regions[r].dmean[c] += dmeans[block * image->count + r][c];
+    }
+    finish(image, labels, dprediction, pixels);
     return image->scale * loss;
 }
 

@@ -8,6 +8,7 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <string.h>
 
 static Tensor *leaf(double a, double b) {
     Tensor *x = tensor_new(SHAPE(F64, 2));
@@ -124,6 +125,32 @@ Test(tape, a_result_over_another_takes_its_memory_where_nobody_reads_it) {
     cr_assert_neq(tape_result_over(recorded)->data, recorded->data);
     tape_reset();
     tensor_free(x);
+}
+
+Test(tape, the_gradient_of_the_coloring_loss_takes_the_memory_that_was_saved) {
+    Tensor *x = tensor_zeros(SHAPE(F64, 1, 8, 8, 3)), *labels = tensor_zeros(SHAPE(I32, 1, 8, 8));
+    int32_t ids[64];
+    double values[192];
+    for (int i = 0; i < 64; i++) ids[i] = i / 16;
+    for (int i = 0; i < 192; i++) values[i] = i % 7;
+    tensor_write(labels, ids);
+    tensor_write_double(x, values);
+    x->needs_grad = true;
+    for (int step = 0; step < 2; step++) { // the second finds a gradient's memory
+        ColoringOptions options = coloring_options_default(COLORING_CODE);
+        size_t before = backend_current()->stats().live;
+        backend_current()->reset_stats();
+        tape_record(true);
+        cr_assert_eq(tape_backward(op_coloring_loss(x, labels, NONE, NONE, options)), 0);
+        size_t taken = backend_current()->stats().peak - before;
+        cr_assert_lt(taken, tensor_bytes(x) * 3 / 2);
+        tape_reset();
+        if (step == 0) memcpy(values, grad_of(x), sizeof values);
+        tensor_clear_grad(x);
+    }
+    cr_assert_eq(memcmp(values, grad_of(x), sizeof values), 0);
+    cr_assert_neq(values[3], 0);
+    tensor_free(x), tensor_free(labels);
 }
 
 Test(tape, a_recorded_scope_keeps_only_what_rules_read) {
