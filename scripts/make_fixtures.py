@@ -17,13 +17,13 @@ import sys
 
 import cv2
 import numpy as np
-import scipy.io
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from safetensors.numpy import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizerFast
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "fidelity"))
+import image as images  # scripts/fidelity/image.py
 import text as texts  # scripts/fidelity/text.py
 
 OUT = sys.argv[1]
@@ -177,8 +177,8 @@ def bsds500():
         row = (1 + (7 * a + 3 * y + 5 * x) % 300).astype(np.uint16), (a + y + 2 * x) % 3 == 0
         cells[0, a] = np.array([[row]], [("Segmentation", object), ("Boundaries", object)])
     for name, packed in (("bsds500.mat", True), ("bsds500_plain.mat", False)):
-        scipy.io.savemat(os.path.join(OUT, name), {"groundTruth": cells}, do_compression=packed)
-    scipy.io.savemat(os.path.join(OUT, "other.mat"), {"ucm2": np.zeros((2, 2))})
+        images.write_mat(os.path.join(OUT, name), {"groundTruth": cells}, packed)
+    images.write_mat(os.path.join(OUT, "other.mat"), {"ucm2": np.zeros((2, 2))}, False)
 
 
 RECORDED = ("block,normalise,schedule,v_to_x0,loss,lr,adamw,step,interop.predict,resize,resize.float,read,rle,polygon,joint_bilateral,"

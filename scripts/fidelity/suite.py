@@ -40,6 +40,7 @@ def arguments():
                         help="of ours; both: Winograd convolution wherever it can, and none")
     parser.add_argument("--jobs", type=int, default=2, help="components at a time (2): where one side has a single thread")
     parser.add_argument("--record", metavar="DIR", type=os.path.abspath, help="keep small cases there (scripts/make_fixtures.py)")
+    parser.add_argument("--faults", action="store_true", help="try the programs that break.sh names on standard input")
     parser.add_argument("--list", action="store_true", help="name the components and end")
     return parser.parse_args()
 
@@ -89,9 +90,28 @@ def attempt(options, name, kernels):
             "processor_seconds": processor_seconds() - processor}
 
 
+def try_faults(options):
+    """A line is NAME COMPONENT KERNELS PROGRAM: with that program that component must fail."""
+    missed = 0
+    for line in sys.stdin:
+        name, component, kernels, program = line.split()
+        if component not in COMPONENTS:
+            raise SystemExit(f"{name}: there is no component {component}")
+        os.environ["P2S_PROGRAM"] = program
+        row = attempt(options, component, kernels)
+        os.remove(program)
+        missed += row["ok"]
+        gradients = " ".join(number(row[key]) for key in ("input_gradient", "parameter_gradient")) if row["has_gradient"] else "-"
+        print(f"{'MISSED' if row['ok'] else 'caught'}  {name}: {component} forward {number(row['worst_forward'])} gradient {gradients} "
+              f"{row['wrong'][:100]}".rstrip(), flush=True)
+    return 1 if missed else 0
+
+
 def main():
     options = arguments()
     torch.set_num_threads(1)
+    if options.faults:
+        return try_faults(options)
     wanted = options.only.split(",") if options.only else [""]
     names = [name for name in COMPONENTS if name in wanted or any(name.startswith(w) for w in wanted if w not in COMPONENTS)]
     if options.list:
