@@ -46,6 +46,42 @@ static int rle(Run *run, const void *keys) {
     return result;
 }
 
+// ---- rle.counts ---------------------------------------------------------------------------------
+
+static int add_counts(TextLists *lists, const int32_t *counts, size_t length, int height,
+                      int width) {
+    Rle rle = {0};
+    char *text = NULL;
+    int64_t *wide = array_new(length, sizeof *wide);
+    for (size_t i = 0; wide && i < length; i++) wide[i] = counts[i];
+    if (wide && rle_from_counts(wide, length, width, height, &rle) == 0) text = rle_to_string(&rle);
+    int result = text ? text_lists_add(lists, text, strlen(text)) : -1;
+    free(text);
+    free(wide);
+    rle_free(&rle);
+    return result;
+}
+
+static int rle_counts(Run *run, const void *keys) {
+    (void)keys;
+    size_t objects = 0;
+    TextLists lists = {0};
+    Tensor *given = run_tensor(run, "counts"), *sizes = run_tensor(run, "sizes");
+    if (!given || !sizes) return -1;
+    const int32_t *counts = given->data, *size = sizes->data;
+    int32_t *ends = run_ends(run, "count_ends", given->shape[0], &objects);
+    int result = ends ? 0 : -1;
+    for (size_t i = 0, first = 0; i < objects && result == 0; first = (size_t)ends[i++]) {
+        result = add_counts(&lists, counts + first, (size_t)ends[i] - first, size[2 * i],
+                            size[2 * i + 1]);
+        if (result != 0) result = error_context("object %zu", i);
+    }
+    if (result == 0) result = text_lists_output(run, &lists, "strings", "string_ends");
+    text_lists_free(&lists);
+    free(ends);
+    return result;
+}
+
 // ---- polygon ------------------------------------------------------------------------------------
 
 typedef struct {
@@ -120,6 +156,14 @@ static const Component components[] = {
      .inputs = {{"masks", RUN_BYTE, "N,H,W", false, "0 or not"}},
      .outputs = {STRINGS, {"painted", RUN_BYTE, "N,H,W", false, "read from the strings"}},
      .run = rle},
+    {.name = "rle.counts",
+     .help = "COCO's plain run lengths to compressed ones",
+     .inputs = {{"counts", RUN_INTEGER, "C", false,
+                 "run lengths of all objects, one behind another"},
+                {"count_ends", RUN_INTEGER, "N", false, "where each object ends, in counts"},
+                {"sizes", RUN_INTEGER, "N,2", false, "height, width"}},
+     .outputs = {STRINGS},
+     .run = rle_counts},
     {.name = "polygon",
      .help = "polygons to masks as the COCO tools draw them",
      .inputs = {{"xy", RUN_FLOAT, "P,2", false, "corners of all rings, one behind the other"},

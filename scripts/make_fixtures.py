@@ -181,7 +181,7 @@ def bsds500():
     images.write_mat(os.path.join(OUT, "other.mat"), {"ucm2": np.zeros((2, 2))}, False)
 
 
-RECORDED = ("block,normalise,schedule,v_to_x0,loss,lr,adamw,step,interop.predict,resize,resize.float,read,rle,polygon,joint_bilateral,"
+RECORDED = ("block,normalise,schedule,v_to_x0,loss,lr,adamw,step,interop.predict,resize,resize.float,read,rle,rle.counts,polygon,joint_bilateral,"
             "gaussian_query,point_mask,components,distance,next_point,edges")
 
 

@@ -5,6 +5,7 @@ Where real files are wanted they are those of $P2S_DATA (default ../shared/data)
 say so and compare files that they make themselves.
 """
 import contextlib
+import itertools
 import json
 import os
 from pathlib import Path
@@ -214,6 +215,28 @@ def rle(trial):
         trial.exact("painted", masks, ours["painted"])
         count += len(masks)
     trial.shapes.append(f"{count} masks, there and back")
+
+
+@component("rle.counts", once=True)
+def rle_counts(trial):
+    objects, files = [], real(trial, "COCO/annotations/instances_*.json")
+    for path in files:
+        objects += [a["segmentation"] for a in json.loads(path.read_text())["annotations"] if isinstance(a["segmentation"], dict)]
+    real_ones = len(objects)
+    for i in range(small(200, 20)):
+        height, width = sides(trial, 90)
+        pixels = blobs(trial, height, width).ravel("F")
+        counts = [0] * int(pixels[0]) + [len(list(run)) for _, run in itertools.groupby(pixels)]
+        if i % 3 == 0:
+            counts[-1:] = [counts[-1] - 1, 0, 1]  # nothing forbids it
+        objects.append({"counts": counts, "size": [height, width]})
+    given = {"counts": np.concatenate([o["counts"] for o in objects]).astype(np.int32),
+             "count_ends": np.cumsum([len(o["counts"]) for o in objects]).astype(np.int32),
+             "sizes": np.array([o["size"] for o in objects], np.int32)}
+    ours = strings(trial.run("rle.counts", given))
+    theirs = [coco_mask.frPyObjects(o, *o["size"])["counts"] for o in objects]
+    trial.exact("strings that differ", np.zeros(len(theirs)), np.array([a != b for a, b in zip(theirs, ours)]))
+    trial.shapes.append(f"{real_ones} real annotations, {len(objects) - real_ones} masks")
 
 
 def compare_polygons(trial, what, objects, sizes):

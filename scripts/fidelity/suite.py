@@ -27,8 +27,8 @@ for source in sorted(Path(__file__).parent.glob("*.py")):
         importlib.import_module(source.stem)
 
 SHAPES_SHOWN = 2
-HEADER = (f"{'component':30} {'kernels':9} {'forward rms':>11} {'max':>8} {'limit':>7} {'d input':>8} {'d param':>8} "
-          f"{'limit':>7} {'s':>5}  verdict; shapes; worst")
+HEADER = (f"{'component':30} {'kernels':9} {'forward rms':>11} {'max':>8} {'limit':>7} {'d input':>8} {'max':>8} {'d param':>8} {'max':>8} "
+          f"{'limit':>8} {'s':>5}  verdict; shapes; worst")
 
 
 def arguments():
@@ -50,15 +50,15 @@ def number(value):
 
 
 def describe(row):
-    gradients = [number(row["input_gradient"]), number(row["parameter_gradient"]), number(row["limit_gradient"])]
-    gradients = gradients if row["has_gradient"] else ["-"] * 3
-    worst = [row["wrong"]] if row["wrong"] else [row["where_forward"], row["where_gradient"]]
+    keys = ("input_gradient", "max_input_gradient", "parameter_gradient", "max_parameter_gradient", "limit_gradient")
+    gradients = [f"{number(row[key]) if row['has_gradient'] else '-':>8}" for key in keys]
+    worst = [row["wrong"]] if row["wrong"] else [row["where_forward"], row["where_input"], row["where_parameter"]]
     shapes = ", ".join(row["shapes"][:SHAPES_SHOWN])
     if len(row["shapes"]) > SHAPES_SHOWN:
         shapes += f" and {len(row['shapes']) - SHAPES_SHOWN} more"
     tail = "; ".join(text for text in ["ok" if row["ok"] else "FAILED", shapes, *worst] if text)
     return (f"{row['component']:30} {row['kernels']:9} {number(row['worst_forward']):>11} {number(row['max_forward']):>8} "
-            f"{number(row['limit_forward']):>7} {gradients[0]:>8} {gradients[1]:>8} {gradients[2]:>7} {row['seconds']:5.1f}  {tail}")
+            f"{number(row['limit_forward']):>7} {' '.join(gradients)} {row['seconds']:5.1f}  {tail}")
 
 
 def processor_seconds():
@@ -83,8 +83,9 @@ def attempt(options, name, kernels):
     return {"component": name, "kernels": kernels, "shapes": trial.shapes,
             "worst_forward": trial.forward_worst, "max_forward": trial.forward_max,
             "where_forward": trial.forward_where, "worst_gradient": trial.gradient_worst,
-            "input_gradient": trial.input_worst, "parameter_gradient": trial.parameter_worst,
-            "where_gradient": trial.gradient_where, "has_gradient": bool(trial.has_gradient),
+            "input_gradient": trial.input_worst, "max_input_gradient": trial.input_max,
+            "parameter_gradient": trial.parameter_worst, "max_parameter_gradient": trial.parameter_max,
+            "where_input": trial.input_where, "where_parameter": trial.parameter_where, "has_gradient": bool(trial.has_gradient),
             "limit_forward": trial.forward_limit, "limit_gradient": trial.gradient_limit,
             "wrong": "; ".join(trial.wrong), "ok": bool(trial.ok), "seconds": time.monotonic() - start,
             "processor_seconds": processor_seconds() - processor}

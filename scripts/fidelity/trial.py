@@ -90,8 +90,9 @@ class Trial:
         self.seed = zlib.crc32(f"{seed} {name}".encode())
         self.rng = np.random.default_rng(self.seed)
         self.shapes = []
-        self.forward_worst = self.forward_max = self.input_worst = self.parameter_worst = 0.0
-        self.forward_where = self.gradient_where = ""
+        self.forward_worst = self.forward_max = 0.0
+        self.input_worst = self.input_max = self.parameter_worst = self.parameter_max = 0.0
+        self.forward_where = self.input_where = self.parameter_where = ""
         self.forward_limit, self.gradient_limit = FORWARD_LIMIT, GRADIENT_LIMIT
         self.has_gradient = False
         self.wrong = []
@@ -200,15 +201,18 @@ class Trial:
 
     def gradient(self, what, theirs, ours, floor=0.0, parameter=False):
         """Error of a gradient over the larger of its RMS and `floor`."""
-        error, _, scale = self.error("grad." + what, theirs, ours)
+        error, most, scale = self.error("grad." + what, theirs, ours)
         self.has_gradient = True
-        worst = error / (max(scale, floor) or 1.0)
-        if parameter and worst >= self.parameter_worst:
-            self.parameter_worst = worst
-        elif not parameter:
-            self.input_worst = max(self.input_worst, worst)
-        if worst >= max(self.input_worst, self.parameter_worst):
-            self.gradient_where = what
+        scale = max(scale, floor) or 1.0
+        worst = error / scale
+        if parameter:
+            self.parameter_max = max(self.parameter_max, most / scale)
+            if worst >= self.parameter_worst:
+                self.parameter_worst, self.parameter_where = worst, what
+        else:
+            self.input_max = max(self.input_max, most / scale)
+            if worst >= self.input_worst:
+                self.input_worst, self.input_where = worst, what
 
     def parameter_gradients(self, theirs, ours):
         """Both: name -> gradient. A bias is measured against its layer's weight too."""
