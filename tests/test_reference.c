@@ -75,7 +75,7 @@ static void start(ParamSet *set) {
 typedef struct {
     SafeFile *file;
     Dtype dtype;
-    double limit; // largest difference over the largest value
+    double limit; // largest difference of gradients, relative
     Tensor *inputs[4];
     int count;
     double worst;
@@ -136,6 +136,11 @@ static void note(Case *run, double difference, const char *name) {
     run->worst_name = name;
 }
 
+// In single precision outputs may be off by a tenth of what gradients may.
+static double outputs_weight(Dtype dtype) {
+    return dtype == F32 ? 10 : 1;
+}
+
 // Compares an output, and adds its product with the probe to the loss.
 static Tensor *output(Case *run, const char *name, Tensor *y, Tensor *loss) {
     cr_assert_not_null(y, "%s", error_message());
@@ -148,7 +153,7 @@ static Tensor *output(Case *run, const char *name, Tensor *y, Tensor *loss) {
         difference = fmax(difference, fabs(values[i] - want[i]));
         cr_assert_not(isnan(values[i]));
     }
-    note(run, difference / largest, name);
+    note(run, outputs_weight(run->dtype) * difference / largest, name);
     for (int64_t i = 0; i < count; i++) values[i] = hashed(probe_seed(name), i);
     Tensor *probe = tape_result(run->dtype, y->ndim, y->shape);
     cr_assert_eq(tensor_write_double(probe, values), 0);
@@ -254,8 +259,9 @@ static const UnetCase miniature = {"unet_miniature", 2, 16, 25, 1},
                       sd2 = {"unet_sd2", 2, 12, 23, 1}, sd15 = {"unet_sd15", 1, 8, 16, 1},
                       late = {"unet_t999", 1, 8, 8, 999};
 
-// The sinusoid is float in both, so its last digit sets the limit: 1e-7 at timestep 1.
-static const double F64_LIMIT = 1e-6, F32_LIMIT = 3e-5;
+// The sinusoid is float in both, so its last digit sets the limit: 1e-7 at timestep 1. In single
+// precision the limit is that of scripts/fidelity/trial.py.
+static const double F64_LIMIT = 1e-6, F32_LIMIT = 1e-4;
 
 Test(reference, miniature_unet_in_double) {
     unet_agrees(miniature, F64, F64_LIMIT, false);
