@@ -74,6 +74,10 @@ int folder_remove(const char *path);
 char *folder_replace_begin(const char *path);
 int folder_replace_commit(const char *aside, const char *path);
 
+// Removes the files and links NAME.tmp-PID that writes of killed processes left in a folder, not in
+// those within; for one that no other process writes to. Not an error when there is no such folder.
+int folder_remove_asides(const char *path);
+
 // 0 when the path can become a folder of results: nothing is there, or an empty folder.
 int folder_check_new(const char *path);
 

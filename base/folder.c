@@ -105,6 +105,25 @@ int folder_remove(const char *path) {
     return result ? path_error("remove", path) : 0;
 }
 
+static bool is_aside(const char *name) {
+    const char *mark = strstr(name, ".tmp-");
+    return mark && mark[5] && strspn(mark + 5, "0123456789") == strlen(mark + 5);
+}
+
+int folder_remove_asides(const char *path) {
+    size_t count = 0;
+    if (!folder_exists(path)) return 0;
+    char **names = folder_list(path, &count);
+    int result = names ? 0 : -1;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        char *aside = is_aside(names[i]) ? path_join(path, names[i]) : NULL;
+        if (aside && unlink(aside)) result = path_error("remove", aside);
+        free(aside);
+    }
+    if (names) folder_list_free(names, count);
+    return result;
+}
+
 static int sync_visit(const char *path, const struct stat *info, int type, struct FTW *where) {
     (void)info, (void)where;
     if (type == FTW_DP) return folder_sync(path);

@@ -5,6 +5,8 @@
 
 #include "base/memory.h"
 
+#include <sys/stat.h>
+
 TestSuite(run_folder, .init = begin, .fini = end, .timeout = 240);
 
 Test(run_folder, only_the_newest_checkpoints_stay) {
@@ -33,7 +35,23 @@ Test(run_folder, what_a_killed_save_left_never_replaces_the_newest_checkpoint) {
     char *aside = text_format("%s/killed/checkpoints/step-9.p2s-tmp", folder);
     cr_assert_eq(folder_make(stale), 0);
     cr_assert_eq(folder_make(aside), 0);
+    static const char *const names[] = {"config.yaml.tmp-1", "samples/step-1.png.tmp-23",
+                                        "checkpoints/latest.tmp-456", "mine.tmp-", "my.tmp-2b"};
+    enum { ASIDES = 3, NAMES = 5 };
+    char *paths[NAMES];
+    for (int i = 0; i < NAMES; i++) {
+        paths[i] = text_format("%s/killed/%s", folder, names[i]);
+        char *inside = path_folder(paths[i]);
+        cr_assert_eq(folder_make(inside), 0);
+        cr_assert_eq(i == 2 ? symlink("step-4", paths[i]) : file_write(paths[i], "x", 1), 0);
+        free(inside);
+    }
     train("killed", more, true);
+    struct stat info;
+    for (int i = 0; i < NAMES; i++) {
+        cr_expect_eq(lstat(paths[i], &info) == 0, i >= ASIDES, "%s", names[i]);
+        free(paths[i]);
+    }
     char *kept = text_format("%s/killed/checkpoints/step-3/state.json", folder);
     cr_assert(file_exists(kept));
     cr_assert_not(folder_exists(stale));

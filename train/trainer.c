@@ -159,12 +159,24 @@ static int open_data(Trainer *trainer, bool goes_on) {
     return goes_on ? write_config(config) : 0;
 }
 
+// What a killed process was writing, once no other one can be.
+static int clear_asides(const char *run) {
+    static const char *const folders[] = {"", "samples", "checkpoints"};
+    int result = 0;
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0] && result == 0; i++) {
+        char *path = path_join(run, folders[i]);
+        result = path ? folder_remove_asides(path) : -1;
+        free(path);
+    }
+    return result;
+}
+
 // Returns 1 when the run is finished already.
 static int begin(Trainer *trainer, bool resume) {
     const TrainConfig *config = trainer->config;
     if (folder_make(config->run) != 0) return -1;
     trainer->lock = folder_lock(config->run);
-    if (trainer->lock < 0) return -1;
+    if (trainer->lock < 0 || clear_asides(config->run) != 0) return -1;
     char *checkpoint = checkpoint_latest(config->run);
     if (!checkpoint && error_is_set()) return -1;
     if (checkpoint && !resume) {
