@@ -4,6 +4,9 @@
 // A record counts, in every tensor it names, one ref, and one saved where its rule reads the
 // values. Memory goes when no scope reaches a tensor and no rule will read it; the struct goes when
 // no record names it any more.
+//
+// Results of norms and gates do not count as read: what they are made from is saved anyway, and
+// backward makes them again, to the same bits.
 #include "autograd/tape.h"
 
 #include "autograd/backend.h"
@@ -30,8 +33,9 @@ typedef struct {
 typedef struct {
     int kind;            // an OpKind, or one of the two above
     int inputs, outputs; // the first inputs + outputs fields of args are tensors
-    unsigned saves;
-    void *args; // a copy, owned
+    unsigned saves;      // fields that the rule reads
+    unsigned again;      // of these the ones that are made again
+    void *args;          // a copy, owned
 } Record;
 
 typedef struct {
@@ -126,7 +130,7 @@ static void drop_record(Record *record) {
         Tensor *tensor = fields[i];
         if (tensor == NONE || !tensor) continue;
         tensor->refs--;
-        if (record->saves >> i & 1) tensor->saved--;
+        if ((record->saves & ~record->again) >> i & 1) tensor->saved--;
     }
 }
 
@@ -177,6 +181,19 @@ Tensor *scope_end(Scope scope, Tensor *result) {
 
 // ---- recording ----------------------------------------------------------------------------------
 
+static bool is_quick(int kind) {
+    return kind == OP_group_norm || kind == OP_layer_norm || kind == OP_geglu;
+}
+
+// Whether the record's first output can be made again: everything else is there until it has run.
+static bool can_repeat(const Record *record) {
+    Tensor *const *fields = record->args;
+    bool can = is_quick(record->kind);
+    for (int i = 0; i < record->inputs + record->outputs; i++)
+        if (i != record->inputs && fields[i]->owned_by_tape) can = can && record->saves >> i & 1;
+    return can;
+}
+
 static int push(int kind, int inputs, int outputs, unsigned saves, const void *args, size_t size) {
     Record *records =
         grow(tape.records, tape.record_count, &tape.record_room, sizeof *tape.records);
@@ -185,15 +202,21 @@ static int push(int kind, int inputs, int outputs, unsigned saves, const void *a
     void *copy = malloc(size);
     if (!copy) return error_int("tape: out of memory");
     memcpy(copy, args, size);
-    tape.records[tape.record_count++] = (Record){kind, inputs, outputs, saves, copy};
+    Record *record = &tape.records[tape.record_count++];
+    *record = (Record){kind, inputs, outputs, saves, 0, copy};
     Tensor *const *fields = copy;
     for (int i = 0; i < inputs + outputs; i++) {
         Tensor *tensor = fields[i];
         if (tensor == NONE) continue;
         tensor->refs++;
-        if (saves >> i & 1) tensor->saved++;
+        if (!(saves >> i & 1)) continue;
+        if (tensor->maker > 0)
+            record->again |= 1u << i;
+        else
+            tensor->saved++;
     }
     fields[inputs]->needs_grad = true;
+    if (can_repeat(record)) fields[inputs]->maker = tape.record_count;
     return 0;
 }
 
@@ -320,9 +343,23 @@ static int prepare_gradients(const Record *record, Tensor *const *fields) {
     return 0;
 }
 
+// Makes the values of a result again that were let go of.
+static int repeat(Tensor *tensor) {
+    if (tensor->data) return 0;
+    const Record maker = tape.records[tensor->maker - 1];
+    Tensor *const *fields = maker.args;
+    for (int i = 0; i < maker.inputs; i++)
+        if (maker.again >> i & 1 && repeat(fields[i]) != 0) return -1;
+    if (tensor_restore(tensor) != 0) return -1;
+    return trace_forward((OpKind)maker.kind, maker.args);
+}
+
 static int run_rule(const Record *record) {
     Tensor *const *fields = record->args;
     if (!fields[record->inputs]->has_grad) return 0; // nothing depends on it
+    for (int i = 0; i < record->inputs; i++)
+        if (record->again >> i & 1 && repeat(fields[i]) != 0)
+            return error_context("backward of %s", op_name((OpKind)record->kind));
     if (record->kind == RECORD_RECOMPUTE) return recompute_backward(record->args);
     if (record->kind == RECORD_VIEW) {
         if (view_backward(record->args) != 0) return error_context("backward of reshape");
@@ -345,11 +382,14 @@ static void pass(Record *record) {
         tensor_free(y->grad);
         y->grad = NULL;
         y->has_grad = false;
+        y->maker = 0;
         if (!y->kept) tensor_release(y);
         settle(y);
     }
-    for (int i = 0; i < record->inputs; i++)
-        if (fields[i] != NONE && !is_among(fields[i], fields, i)) settle(fields[i]);
+    for (int i = 0; i < record->inputs; i++) {
+        bool read_again = fields[i]->maker > 0 && fields[i]->refs > 1; // beside by its maker
+        if (fields[i] != NONE && !is_among(fields[i], fields, i) && !read_again) settle(fields[i]);
+    }
     free(record->args);
 }
 

@@ -187,6 +187,10 @@ void tensor_release(Tensor *tensor) {
     free(storage);
 }
 
+int tensor_restore(Tensor *tensor) {
+    return tensor->storage ? 0 : attach_memory(tensor);
+}
+
 void tensor_free(Tensor *tensor) {
     if (!tensor || tensor == NONE) return;
     tensor_free(tensor->grad);

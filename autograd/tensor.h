@@ -46,6 +46,7 @@ typedef struct Tensor {
     bool kept;       // tape_keep: values survive scopes and backward
     int saved;       // recorded rules that will read data
     int refs;        // recorded rules that name this tensor
+    size_t maker;    // 1 + the record that can make its values again; 0: none
     size_t slot;     // position among the tape's results
     char name[96];   // for messages; "" when it has none
 } Tensor;
@@ -121,8 +122,9 @@ const char *tensor_text(const Tensor *tensor);
 Tensor *tensor_view(Tensor *tensor, int ndim, const int64_t *shape);
 // Whether another tensor lies over the same memory.
 bool tensor_is_shared(const Tensor *tensor);
-// Drops the memory, keeps the struct.
+// Drops the memory, keeps the struct; takes memory again, with undefined values.
 void tensor_release(Tensor *tensor);
+int tensor_restore(Tensor *tensor);
 // Makes sure that tensor->grad exists (values undefined, has_grad unchanged).
 int tensor_grad_alloc(Tensor *tensor);
 

@@ -169,6 +169,42 @@ Test(tape, a_recorded_scope_keeps_only_what_rules_read) {
     tensor_free(one), tensor_free(x);
 }
 
+// A norm whose result two rules read, and a gate behind one of them; what is kept is not made
+// again.
+static Tensor *norm_and_gate(Tensor *x, Tensor *scale, Tensor *shift, bool keep) {
+    Scope scope = scope_begin();
+    Tensor *normed = op_layer_norm(x, scale, shift, 1e-5);
+    Tensor *gated = op_geglu(op_mul(normed, op_exp(normed)));
+    if (keep) tape_keep(normed), tape_keep(gated);
+    return scope_end(scope, op_sum(op_square(gated), REDUCE_ALL));
+}
+
+Test(tape, norms_and_gates_are_made_again_to_the_same_gradients) {
+    Tensor *x = tensor_new(SHAPE(F64, 3, 4));
+    double values[12], expected[12];
+    for (int i = 0; i < 12; i++) values[i] = (i * 5 % 7) / 3.0;
+    tensor_write_double(x, values);
+    Tensor *scale = tensor_new(SHAPE(F64, 4)), *shift = tensor_new(SHAPE(F64, 4));
+    tensor_write_double(scale, (double[]){1, 0.5, -1, 2});
+    tensor_write_double(shift, (double[]){0, 1, 0.5, -0.5});
+    x->needs_grad = scale->needs_grad = true;
+    size_t held[2], before = backend_current()->stats().live;
+    for (int keep = 1; keep >= 0; keep--) {
+        tape_record(true);
+        Tensor *y = norm_and_gate(x, scale, shift, keep);
+        held[keep] = backend_current()->stats().live;
+        cr_assert_eq(tape_backward(y), 0);
+        cr_assert(keep || memcmp(expected, grad_of(x), sizeof expected) == 0);
+        memcpy(expected, grad_of(x), sizeof expected);
+        tape_reset();
+        tensor_clear_grad(x), tensor_clear_grad(scale);
+    }
+    size_t gradients = backend_current()->stats().live - before;
+    cr_assert_eq(held[1] - (held[0] - gradients), tensor_bytes(x) * 3 / 2, "the two are not held");
+    cr_assert_neq(expected[0], 0);
+    tensor_free(x), tensor_free(scale), tensor_free(shift);
+}
+
 Test(tape, kept_results_survive_backward) {
     Tensor *x = leaf(3, 4);
     tape_record(true);
