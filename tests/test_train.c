@@ -61,6 +61,13 @@ Test(train, a_random_branch_takes_the_place_of_the_trained_one) {
     cr_assert_not(same_file("first", "on", "controlnet/diffusion_pytorch_model.safetensors"));
 }
 
+Test(train, a_branch_is_not_trained_on_with_another_encoding) {
+    const char *const more[] = {"task=prompt2seg", "model=" P2S_FIXTURES "/../../models/miniature",
+                                "prompt.encoding=similarity", NULL};
+    cr_assert(strstr(failure("run", more, false), "was trained with \"both\""), "%s",
+              error_message());
+}
+
 Test(train, a_resumed_prompt2seg_run_gives_the_same_bits) {
     const char *const part[] = {"task=prompt2seg", "prompt.loss=fixed", "train.steps=2",
                                 "train.schedule_steps=6", NULL};
@@ -216,6 +223,7 @@ Test(train, gen2seg_learns) {
 Test(train, prompt2seg_learns) {
     const char *const more[] = {TWO_IMAGES,
                                 "task=prompt2seg",
+                                "prompt.encoding=both",
                                 "prompt.loss=fixed",
                                 "prompt.sigma=0.02",
                                 "prompt.min_area=24",

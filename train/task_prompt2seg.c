@@ -14,6 +14,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+// A branch goes on with what it was shown before.
+static int check_encoding(const TrainConfig *config) {
+    PredictSettings settings;
+    if (predict_settings_read(&settings, config->model) != 0) return -1;
+    if ((int)settings.encoding == config->prompt_encoding) return 0;
+    return error_int("prompt.encoding is \"%s\"; the branch of %s was trained with \"%s\": choose "
+                     "that, or random_branch=true",
+                     condition_names[config->prompt_encoding], config->model,
+                     condition_names[settings.encoding]);
+}
+
 static int prepare(TaskContext *context, TaskStart start) {
     const TrainConfig *config = context->config;
     Model *model = context->model;
@@ -24,6 +35,7 @@ static int prepare(TaskContext *context, TaskStart start) {
                          condition_names[config->prompt_encoding]);
     const bool add = config->random_branch && start != START_CHECKPOINT;
     if (add || !model->control) return model_add_branch(model, each, (uint64_t)config->seed);
+    if (start == START_FOLDER && check_encoding(config) != 0) return -1;
     const int64_t channels = model->control->config.condition_channels;
     if (channels % each == 0) return 0;
     return error_int(
