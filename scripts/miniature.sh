@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The paper in miniature, from nothing: auto-encoder, diffusion pretraining, gen2seg from the
-# pretrained and from a random U-Net, the Prompt2Seg branch on the frozen result, the same with the
-# U-Net trained along (an upper bound) or with a similarity map as its prompt, and every system on the
-# same prompts of eight sets.
-#   scripts/miniature.sh [seeds=N] [out=DIR] [p2s=PROGRAM] [threads=N] [images=N] [steps.STAGE=N]
+# pretrained and from a random U-Net (with all labelled images, and with 200), the Prompt2Seg branch on
+# the frozen result, the same with a Gaussian alone as its prompt, without and with the U-Net trained
+# along, and every system on the same prompts of eight sets.
+#   scripts/miniature.sh [seeds=N] [out=DIR] [p2s=PROGRAM] [threads=N] [images=N] [steps.CONFIG=N]
 #     seeds=3              independent repetitions, seeds 0..N-1
 #     out=runs/miniature   one folder per seed, table.md, results.json, page.html (the pictures)
 #     p2s=...              a built program; without it the release preset is built
 #     threads=N            of the two commands that run at a time; default half the processors
-#     images=40            scored of each set
-#     steps.STAGE=N        instead of those of configs/miniature/STAGE.yaml (for a trial)
+#     images=100           scored of each set
+#     steps.CONFIG=N       in each stage of configs/miniature/CONFIG.yaml (for a trial)
 # Each stage is a run folder. Killed at any moment, the same command goes on where it stopped:
 # finished stages are skipped. Wall time of each stage stands in DIR/seed-N/times.txt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-seeds=3 out=runs/miniature p2s= threads=$((($(nproc) + 1) / 2)) images=40
+seeds=3 out=runs/miniature p2s= threads=$((($(nproc) + 1) / 2)) images=100
 declare -A steps=()
 for argument in "$@"; do
     case $argument in
@@ -27,7 +27,7 @@ for argument in "$@"; do
         ;;
     *)
         echo "miniature.sh: unexpected \"$argument\"; expected seeds=N, out=DIR, p2s=PROGRAM," \
-            "threads=N, images=N or steps.STAGE=N" >&2
+            "threads=N, images=N or steps.CONFIG=N" >&2
         exit 2
         ;;
     esac
@@ -49,7 +49,7 @@ stage() {
     else
         local count=${steps[$config]:-}
         "$p2s" train "configs/miniature/$config.yaml" "run=$run" "seed=$seed" "threads=$threads" \
-            ${count:+"train.steps=$count"} "$@"
+            "$@" ${count:+"train.steps=$count"}
     fi
     echo "$(basename "$run") $((SECONDS - began))" >>"$(dirname "$run")/times.txt"
     touch "$run/done"
@@ -62,9 +62,17 @@ score() {
     [ -e "$folder/done" ] && return
     rm -rf "$folder"
     "$p2s" eval configs/eval/miniature.yaml "model=$model" "out=$folder" "seed=$seed" \
-        "threads=$threads" prompt.kind=both "limit.images=$images" "$@" >/dev/null
+        "threads=$threads" prompt.kind=both "limit.images=$images" limit.instances=0 "$@" >/dev/null
     echo "$(basename "$folder") $((SECONDS - began))" >>"$(dirname "$folder")/times.txt"
     touch "$folder/done"
+}
+
+# await FOLDER: until the main line is through with that stage; fails when it ended without.
+await() {
+    until [ -e "$1/done" ]; do
+        kill -0 "$main" 2>/dev/null || [ -e "$1/done" ] || return
+        sleep 1
+    done
 }
 
 # The way of the paper, and beside it what it is compared with; both go on from the auto-encoder.
@@ -73,17 +81,24 @@ main_line() {
     stage "$here/gen2seg" gen2seg "model=$here/diffusion/$last" random_unet=false
     stage "$here/prompt2seg" prompt2seg "model=$here/gen2seg/$last"
     score "$here/eval" "$here/prompt2seg/$last"
-    stage "$here/prompt2seg-both" prompt2seg "model=$here/gen2seg/$last" prompt.encoding=both
-    score "$here/eval-both" "$here/prompt2seg-both/$last" "systems=$branch"
+    score "$here/eval-points" "$here/prompt2seg/$last" prompt.kind=center prompt.points=9 \
+        systems=prompt2seg,gen2seg+cc,color+cc,disc limit.instances=100
 }
 side_line() {
+    local few=(data.count=200 train.steps=3000 train.first_steps=2000) rows=systems=gen2seg,gen2seg+cc
     stage "$here/gen2seg-random" gen2seg "model=$here/vae/$last" random_unet=true
-    score "$here/eval-random-start" "$here/gen2seg-random/$last" systems=gen2seg,gen2seg+cc
-    until [ -e "$here/gen2seg/done" ]; do
-        kill -0 "$main" || return
-        sleep 1
-    done 2>/dev/null
-    stage "$here/prompt2seg-unet" prompt2seg "model=$here/gen2seg/$last" prompt.train_unet=true
+    score "$here/eval-random" "$here/gen2seg-random/$last" "$rows"
+    stage "$here/gen2seg-random-few" gen2seg "model=$here/vae/$last" random_unet=true "${few[@]}"
+    score "$here/eval-random-few" "$here/gen2seg-random-few/$last" "$rows"
+    await "$here/diffusion" || return
+    stage "$here/gen2seg-few" gen2seg "model=$here/diffusion/$last" random_unet=false "${few[@]}"
+    score "$here/eval-few" "$here/gen2seg-few/$last" "$rows"
+    await "$here/gen2seg" || return
+    stage "$here/prompt2seg-gaussian" prompt2seg "model=$here/gen2seg/$last" \
+        prompt.encoding=gaussian
+    score "$here/eval-gaussian" "$here/prompt2seg-gaussian/$last" "systems=$branch"
+    stage "$here/prompt2seg-unet" prompt2seg "model=$here/gen2seg/$last" prompt.encoding=gaussian \
+        prompt.train_unet=true
     score "$here/eval-unet" "$here/prompt2seg-unet/$last" "systems=$branch"
 }
 

@@ -25,11 +25,13 @@ STAGES = [
     ("gen2seg", "gen2seg: image, its answer, and the instances. Each object shall have one colour "
                 "of its own, the background black."),
     ("gen2seg-random", "The same from a random U-Net."),
+    ("gen2seg-few", "From the pretrained U-Net again, with 200 labelled images."),
+    ("gen2seg-random-few", "The same 200 images from a random U-Net."),
     ("prompt2seg", "The prompt branch on the frozen gen2seg: image, prompt, answer, and the "
-                   "instances. The prompted object shall be white."),
-    ("prompt2seg-both", "The same branch with a second input channel: how alike gen2seg's own "
-                        "colours are to that at the point."),
-    ("prompt2seg-unet", "The branch with the U-Net trained along: an upper bound, not Prompt2Seg."),
+                   "instances. The prompted object shall be white. The prompt is a Gaussian at the "
+                   "point and how alike gen2seg's own colours are to that at the point."),
+    ("prompt2seg-gaussian", "The same branch shown the Gaussian alone."),
+    ("prompt2seg-unet", "That with the U-Net trained along: not Prompt2Seg, whose model is frozen."),
 ]
 WIDTH, HEIGHT, LEFT, BOTTOM = 640, 180, 52, 24
 POINTS = 160

@@ -18,8 +18,9 @@ import sys
 
 ROUNDS = 1000
 # folder of a seed, prefix of its rows in the table
-SOURCES = [("eval", ""), ("eval-random-start", "random start: "), ("eval-both", "with a map: "),
-           ("eval-unet", "U-Net along: ")]
+SOURCES = [("eval", ""), ("eval-random", "random start: "), ("eval-few", "200 images: "),
+           ("eval-random-few", "random start, 200 images: "), ("eval-gaussian", "Gaussian only: "),
+           ("eval-unet", "Gaussian only, U-Net along: ")]
 BRANCH = ["prompt2seg", "prompt2seg+map", "prompt2seg+map+cc"]
 
 
@@ -116,6 +117,32 @@ def claim_rows(name, answers):
                      for a in answers.values()]
 
 
+def points_tables(folder):
+    """Lines of what several points do: the mean of the seeds, least and greatest where they differ."""
+    paths = sorted(glob.glob(os.path.join(folder, "seed-*", "eval-points", "results.json")))
+    seeds = [json.load(open(path))["points_to_80"] for path in paths]
+    if not seeds:
+        return []
+
+    def cell(values, form):
+        low, high = min(values), max(values)
+        mean = form.format(sum(values) / len(values))
+        return mean if low == high else mean + f" [{form.format(low)}, {form.format(high)}]"
+
+    sets, systems = list(seeds[0]), list(next(iter(seeds[0].values())))
+    lines = ["## Up to 9 points", "",
+             "Each further point lies on what is still missed; mean, least and greatest of the seeds. "
+             "Points until IoU 0.8 (9 where never):", ""]
+    lines += table(["system"] + sets, [[name] + [cell([s[set_][name]["mean"] for s in seeds], "{:.2f}")
+                                                for set_ in sets] for name in systems])
+    for at in (1, 3, 9):
+        lines += ["", f"mIoU at {at} point{'s' if at > 1 else ''}:", ""]
+        lines += table(["system"] + sets, [[name] + [cell([s[set_][name]["miou"][at - 1] for s in seeds],
+                                                          "{:.3f}") for set_ in sets]
+                                           for name in systems])
+    return lines + [""]
+
+
 def report(folder):
     lines, results = [], {}
     times = {}
@@ -128,8 +155,12 @@ def report(folder):
         pairs = [("a: branch - " + other, branch, other)
                  for other in ("gen2seg+cc", "disc", "gen2seg+disc", "color+cc", "color+disc")]
         pairs.append(("b: gen2seg+cc, pretrained - random start", "gen2seg+cc", "random start: gen2seg+cc"))
-        for claim, prefix in (("ablation: branch with a similarity map - branch", "with a map: "),
-                              ("upper bound: U-Net along - branch", "U-Net along: ")):
+        if "200 images: gen2seg+cc" in scored["val"]:
+            pairs.append(("b, of 200 labelled images: pretrained - random start", "200 images: gen2seg+cc",
+                          "random start, 200 images: gen2seg+cc"))
+        for claim, prefix in (("ablation: a Gaussian only - branch", "Gaussian only: "),
+                              ("ablation: a Gaussian only, U-Net along - branch",
+                               "Gaussian only, U-Net along: ")):
             rows = [prefix + name for name in BRANCH if prefix + name in scored["val"]]
             pairs += [(claim, max(rows, key=lambda name: scored["val"][name][0]), branch)] if rows else []
         claims = {claim: answer(scored, one, other) for claim, one, other in pairs}
@@ -151,7 +182,7 @@ def report(folder):
     seeds = len(glob.glob(os.path.join(folder, "seed-*")))
     head = ["# The miniature", "", f"{seeds} seed(s). Read-outs were fitted on val, per seed.", ""]
     stages = list(dict.fromkeys(stage for row in times.values() for stage in row))
-    tail = ["## Wall time, seconds", ""] + table(
+    tail = points_tables(folder) + ["## Wall time, seconds", ""] + table(
         ["seed"] + stages, [[n] + [row.get(s, "-") for s in stages] for n, row in times.items()])
     results["seconds"] = times
     with open(os.path.join(folder, "results.json"), "w") as file:

@@ -117,7 +117,7 @@ miniature_chain() {
     call+=(steps.vae=1 steps.diffusion=1 steps.gen2seg=1 steps.prompt2seg=1)
     {
         "${call[@]}" && times=$(cat "$folder/seed-0/times.txt") && "${call[@]}" >/dev/null &&
-            [ "$(cat "$folder/seed-0/times.txt")" = "$times" ] && [ "$(wc -l <<<"$times")" = 11 ] &&
+            [ "$(cat "$folder/seed-0/times.txt")" = "$times" ] && [ "$(wc -l <<<"$times")" = 16 ] &&
             [ -s "$folder/page.html" ] && grep -q 'a: branch - gen2seg+cc' "$folder/table.md"
     } || code=$?
     rm -rf "$folder"
