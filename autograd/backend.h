@@ -20,7 +20,25 @@ typedef struct {
     size_t peak;  // largest `live` since reset_stats
     size_t held;  // bytes taken from the system, cached ones included
     double flops; // arithmetic planned since reset_stats (the plan back end only)
+    // Of a device with memory and time of its own; counted since the program began:
+    size_t room;         // bytes of memory that it has; 0: unknown
+    int64_t allocations; // blocks taken from the system, page-locked ones included
+    int64_t waits;       // times the host waited until the device had done all that it was given
+    int64_t replays;     // of recorded work
 } BackendStats;
+
+// Which work a recording is of; its meaning is the caller's.
+enum { RECORD_KEY = 4 };
+typedef struct {
+    int64_t parts[RECORD_KEY];
+} RecordKey;
+typedef enum {
+    RECORD_PLAIN,    // do the work
+    RECORD_OPEN,     // call the work's functions, then record_end: nothing is done before
+    RECORD_REPLAYED, // it is done
+    RECORD_FAILED
+} RecordState;
+enum { FETCH_SLOTS = 2, FETCH_BYTES = 64 };
 
 // The sides of a convolution as its kernels see them: H and W are those that the weight slides
 // over, twice x's with upsample2x.
@@ -29,15 +47,31 @@ typedef struct {
 } ConvShape;
 ConvShape conv_shape(const conv2d_args *args);
 
-// One AdamW update over a list of parameters, in place. Every array has `count` entries, F32.
+// What changes from step to step, and what a step finds. Each lies in a tensor of doubles, so that
+// no kernel's argument depends on it and recorded work can be replayed.
+typedef struct {
+    double lr, number; // of this update, counted from 1
+} StepGiven;
+typedef struct {
+    double loss;
+    double square; // sum of the gradients' squares, before clipping
+    double scale;  // multiplies every gradient; 1 for none
+    double stop;   // not 0: a number was not finite, parameters and moments stay as they are
+} StepFound;
+enum { STEP_GIVEN = sizeof(StepGiven) / sizeof(double) };
+enum { STEP_FOUND = sizeof(StepFound) / sizeof(double) };
+
+// One AdamW update over a list of parameters, in place, unless found->stop. Every array has `count`
+// entries; tensors are F32. With lr the given one times rates[i], t its number, g the gradient
+// times found->scale:
 // p <- p (1 - lr wd); m <- b1 m + (1-b1) g; v <- b2 v + (1-b2) g^2;
 // p <- p - lr (m/(1-b1^t)) / (sqrt(v)/sqrt(1-b2^t) + eps). Source: Loshchilov and Hutter 2019.
 typedef struct {
     int64_t count;
     Tensor **params, **m, **v; // gradients are params[i]->grad
-    double lr, beta1, beta2, eps, weight_decay;
-    double grad_scale; // multiplies every gradient (clipping); 1 for none
-    int64_t step;      // counts from 1
+    const double *rates;       // [count]
+    double beta1, beta2, eps, weight_decay;
+    const Tensor *given, *found; // a StepGiven, a StepFound
 } AdamwArgs;
 
 struct Backend {
@@ -55,7 +89,25 @@ struct Backend {
     int (*add_to)(Tensor *to, const Tensor *from); // to += from
     // Sum of squares over all elements of all tensors, in double, independent of thread count.
     int (*sum_of_squares)(Tensor *const *tensors, int64_t count, double *result);
+    // The same into found->square, and found->scale = min(1, limit / (its root + 1e-6)), 1 for
+    // limit 0; sets found->stop when the sum is not finite. The host waits for nothing.
+    int (*clip)(Tensor *const *tensors, int64_t count, double limit, Tensor *found);
     int (*adamw)(const AdamwArgs *args);
+    // (optional, all or none) Work without the host. note_loss: found->loss (0 if `first`) plus
+    // share times the one value of `loss`; found->stop when that is not finite. fetch_begin asks
+    // for at most FETCH_BYTES of memory as they are then; fetch_end gives them when they are there,
+    // and waits for nothing that was asked for later.
+    int (*note_loss)(const Tensor *loss, double share, bool first, Tensor *found);
+    int (*fetch_begin)(int slot, const void *from, size_t bytes);
+    int (*fetch_end)(int slot, void *host, size_t bytes);
+    // (with those) Recording: work of a key is done plainly at first, then recorded, then replayed
+    // with the same memory and arguments; it must neither read nor write from the host, and give
+    // back all memory that it takes. record_end: 0 when the work is recorded and done, 1 when it
+    // could not be and is to be done plainly (stderr says why). record_forget: before any tensor
+    // goes that recorded work names.
+    RecordState (*record_begin)(const RecordKey *key);
+    int (*record_end)(bool good);
+    void (*record_forget)(void);
     BackendStats (*stats)(void);
     void (*reset_stats)(void); // peak = live, flops = 0
     void (*trim)(void);        // (optional) gives cached memory back to the system

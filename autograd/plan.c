@@ -48,6 +48,11 @@ static int plan_sum_of_squares(Tensor *const *tensors, int64_t count, double *re
     return 0;
 }
 
+static int plan_clip(Tensor *const *tensors, int64_t count, double limit, Tensor *found) {
+    (void)tensors, (void)count, (void)limit, (void)found;
+    return 0;
+}
+
 static int plan_adamw(const AdamwArgs *args) {
     (void)args;
     return 0;
@@ -119,6 +124,7 @@ const Backend *plan_backend(void) {
                                     .fill = plan_fill,
                                     .add_to = plan_add_to,
                                     .sum_of_squares = plan_sum_of_squares,
+                                    .clip = plan_clip,
                                     .adamw = plan_adamw,
                                     .stats = plan_stats,
                                     .reset_stats = plan_reset_stats,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // p2s bench step, unet and predict: whole networks on random weights, which time does not depend
-// on. A step is what training does: it encodes the images too, nothing is cached.
+// on. A step is what training does: it encodes the images too, nothing is cached, and a device that
+// records steps replays it.
 #include "cli/bench.h"
 
 #include "autograd/rng.h"
@@ -11,8 +12,7 @@
 #include "base/clock.h"
 #include "cli/machine.h"
 #include "cpu/cpu.h"
-#include "train/optimizer.h"
-#include "train/task.h"
+#include "train/step.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,10 +24,10 @@ typedef struct {
     TaskContext context;
     Model *model;
     Optimizer optimizer;
+    Step step;
     Batch *host;
-    DeviceBatch batch;
-    Tensor *latent;    // unet: zeros [N,h,w,4]
-    Tensor *condition; // with a branch: [N,H,W,P]
+    DeviceBatch *batch; // the step's
+    Tensor *latent;     // unet: zeros [N,h,w,4]
     int64_t batch_size, baseline_rss;
 } NetworkBench;
 
@@ -46,6 +46,37 @@ static int fill_config(NetworkBench *bench) {
     bench->task = task_find(config);
     return 0;
 }
+
+// A step of the branch with the loss over all instances, which the peer computes as well: the
+// training task's own reads a few regions only. Its condition is all zero.
+static int branch_feed(const TaskContext *context, DeviceBatch *batch) {
+    const int64_t *shape = batch->image->shape;
+    batch->condition = tensor_zeros(SHAPE(F32, shape[0], shape[1], shape[2],
+                                          context->model->control->config.condition_channels));
+    return batch->condition ? 0 : -1;
+}
+
+static Tensor *branch_loss(TaskContext *context, const DeviceBatch *batch, Tensor **shown,
+                           Tensor **prompt) {
+    Model *model = context->model;
+    UnetResiduals residuals;
+    *shown = *prompt = NONE;
+    Tensor *z = vae_encode_mean(model->vae, batch->image);
+    if (controlnet_forward(model->control, z, MODEL_TIMESTEP, model->train_context,
+                           batch->condition, 1, &residuals) != 0)
+        return NULL;
+    Tensor *v = unet_forward(model->unet, z, MODEL_TIMESTEP, model->train_context, &residuals);
+    return op_coloring_loss(task_decode(context, v), batch->labels, batch->no_background, NONE,
+                            coloring_options_default(COLORING_CODE));
+}
+
+static bool branch_repeats(const TaskContext *context) {
+    (void)context;
+    return true;
+}
+
+static const Task branch_task = {
+    .name = "branch", .feed = branch_feed, .repeats = branch_repeats, .loss = branch_loss};
 
 // Replaces the long empty prompt by `tokens` rows of zeros.
 static int set_tokens(Model *model, int64_t tokens) {
@@ -67,6 +98,7 @@ static int open_model(NetworkBench *bench, bool trains) {
     if (!bench->model || set_tokens(bench->model, options->tokens) != 0) return -1;
     bench->context = (TaskContext){.config = &bench->config, .model = bench->model};
     if (bench->task->prepare && bench->task->prepare(&bench->context, true) != 0) return -1;
+    if (bench->model->control) bench->task = &branch_task;
     const int64_t multiple = model_image_multiple(bench->model);
     if (options->height % multiple == 0 && options->width % multiple == 0) return 0;
     return error_int("--size %s: both sides must be multiples of %lld", options->size,
@@ -89,7 +121,9 @@ static int make_batch(NetworkBench *bench) {
         if (bench_voronoi(instances, height, width, b, host->labels + b * (size_t)pixels) != 0)
             return -1;
     }
-    return device_batch_begin(&bench->batch, host);
+    step_begin(&bench->step, bench->task, &bench->context, &bench->optimizer);
+    bench->batch = step_batch(&bench->step, host);
+    return bench->batch ? 0 : -1;
 }
 
 static int make_latent(NetworkBench *bench) {
@@ -100,51 +134,17 @@ static int make_latent(NetworkBench *bench) {
     return bench->latent ? 0 : -1;
 }
 
-static int make_condition(NetworkBench *bench) {
-    if (!bench->model->control) return 0;
-    bench->condition =
-        tensor_zeros(SHAPE(F32, bench->batch_size, bench->options->height, bench->options->width,
-                           bench->model->control->config.condition_channels));
-    return bench->condition ? 0 : -1;
-}
-
 // ---- work ---------------------------------------------------------------------------------------
-
-// A step of the branch with the loss over all instances, which the peer computes as well: the
-// training task's own reads a few regions only.
-static Tensor *branch_loss(NetworkBench *bench) {
-    Model *model = bench->model;
-    UnetResiduals residuals;
-    Tensor *z = vae_encode_mean(model->vae, bench->batch.image);
-    if (controlnet_forward(model->control, z, MODEL_TIMESTEP, model->train_context,
-                           bench->condition, 1, &residuals) != 0)
-        return NULL;
-    Tensor *v = unet_forward(model->unet, z, MODEL_TIMESTEP, model->train_context, &residuals);
-    return op_coloring_loss(task_decode(&bench->context, v), bench->batch.labels,
-                            bench->batch.no_background, NONE,
-                            coloring_options_default(COLORING_CODE));
-}
-
-static Tensor *step_loss(NetworkBench *bench) {
-    Tensor *shown = NONE, *prompt = NONE;
-    if (bench->condition) return branch_loss(bench);
-    return bench->task->loss(&bench->context, &bench->batch, &shown, &prompt);
-}
 
 static double step(void *context) {
     NetworkBench *bench = context;
-    double norm;
+    Optimizer *optimizer = &bench->optimizer;
     const double start = clock_seconds();
-    for (int64_t i = 0; i < bench->optimizer.count; i++)
-        tensor_clear_grad(bench->optimizer.params[i]);
-    tape_record(true);
-    Tensor *loss = step_loss(bench);
-    int result = loss ? tape_backward(loss) : -1;
-    tape_record(false);
-    tape_reset();
-    if (result == 0)
-        result = optimizer_update(&bench->optimizer, &bench->config, bench->config.lr, &norm);
-    if (result == 0) result = bench_wait(bench->batch.image);
+    int result = optimizer_give(optimizer, bench->config.lr);
+    if (result == 0) result = step_micro(&bench->step, bench->batch, 0, 1);
+    if (result == 0) result = step_update(&bench->step);
+    optimizer->step++;
+    if (result == 0) result = bench_wait(optimizer->found);
     return result == 0 ? clock_seconds() - start : -1;
 }
 
@@ -169,11 +169,11 @@ static double predict(void *context) {
     Model *model = bench->model;
     UnetResiduals residuals;
     const double start = clock_seconds();
-    Tensor *z = vae_encode_mean(model->vae, bench->batch.image), *y = NULL;
+    Tensor *z = vae_encode_mean(model->vae, bench->batch->image), *y = NULL;
     int result = z ? 0 : -1;
     if (result == 0 && model->control)
         result = controlnet_forward(model->control, z, MODEL_TIMESTEP, model->train_context,
-                                    bench->condition, 1, &residuals);
+                                    bench->batch->condition, 1, &residuals);
     if (result == 0) {
         Tensor *v = unet_forward(model->unet, z, MODEL_TIMESTEP, model->train_context,
                                  model->control ? &residuals : NULL);
@@ -199,14 +199,16 @@ static int64_t static_bytes(const NetworkBench *bench, bool trains) {
 
 static int say(const NetworkBench *bench, const char *name, double seconds, bool trains) {
     const BenchOptions *options = bench->options;
-    return bench_say(options,
-                     json_pack("{s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:i,s:f,s:I,s:I,s:I}", "case", name,
-                               "kind", options->kind, "model", path_name(options->model), "size",
-                               options->size, "batch", (json_int_t)bench->batch_size, "settings",
-                               options->device, "type", options->type, "threads", cpu_threads(),
-                               "seconds", seconds, "peak_rss", (json_int_t)machine_peak_rss(),
-                               "baseline_rss", (json_int_t)bench->baseline_rss, "static_bytes",
-                               (json_int_t)static_bytes(bench, trains)));
+    const BackendStats stats = backend_current()->stats();
+    return bench_say(
+        options,
+        json_pack("{s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:i,s:f,s:I,s:I,s:I,s:I,s:I}", "case", name, "kind",
+                  options->kind, "model", path_name(options->model), "size", options->size, "batch",
+                  (json_int_t)bench->batch_size, "settings", options->device, "type", options->type,
+                  "threads", cpu_threads(), "seconds", seconds, "peak_rss",
+                  (json_int_t)machine_peak_rss(), "baseline_rss", (json_int_t)bench->baseline_rss,
+                  "static_bytes", (json_int_t)static_bytes(bench, trains), "held_bytes",
+                  (json_int_t)stats.held, "replays", (json_int_t)stats.replays));
 }
 
 static int begin(NetworkBench *bench, const BenchOptions *options, bool trains) {
@@ -219,10 +221,9 @@ static int begin(NetworkBench *bench, const BenchOptions *options, bool trains) 
 
 static int end(NetworkBench *bench, int result) {
     tape_reset();
-    device_batch_done(&bench->batch);
+    step_done(&bench->step);
     batch_free(bench->host);
     tensor_free(bench->latent);
-    tensor_free(bench->condition);
     optimizer_done(&bench->optimizer);
     model_free(bench->model);
     config_free(&train_table, &bench->config);
@@ -239,8 +240,9 @@ int bench_step(const BenchOptions *options) {
     NetworkBench bench;
     ParamSet *sets[TASK_SETS];
     int result = begin(&bench, options, true);
-    if (result == 0) result = make_condition(&bench);
     if (result == 0) result = optimizer_begin(&bench.optimizer, sets, task_sets(bench.model, sets));
+    // A device that records does so in the second step.
+    for (int i = 0; result == 0 && step_is_late() && i < 2; i++) result = step(&bench) < 0 ? -1 : 0;
     if (result == 0) result = time_and_say(&bench, "step", step, true);
     return end(&bench, result);
 }
@@ -249,7 +251,6 @@ int bench_step_once(const BenchOptions *options) {
     NetworkBench bench;
     ParamSet *sets[TASK_SETS];
     int result = begin(&bench, options, true);
-    if (result == 0) result = make_condition(&bench);
     if (result == 0) result = optimizer_begin(&bench.optimizer, sets, task_sets(bench.model, sets));
     if (result == 0 && step(&bench) < 0) result = -1;
     return end(&bench, result);
@@ -266,7 +267,6 @@ int bench_unet(const BenchOptions *options) {
 int bench_predict(const BenchOptions *options) {
     NetworkBench bench;
     int result = begin(&bench, options, false);
-    if (result == 0) result = make_condition(&bench);
     if (result == 0) result = time_and_say(&bench, "predict", predict, false);
     return end(&bench, result);
 }

@@ -155,7 +155,9 @@ static int time_embedding(Run *run, ParamSet *set, const void *given) {
     linear_declare(set, &encoder.time1, "linear_1", encoder.time_inputs, width, true);
     linear_declare(set, &encoder.time2, "linear_2", width, width, true);
     if (run_load_params(run, set) != 0) return -1;
-    return finish(run, set, "time", unet_encoder_time(&encoder, keys->timestep));
+    int result = finish(run, set, "time", unet_encoder_time(&encoder, keys->timestep));
+    unet_encoder_done(&encoder);
+    return result;
 }
 
 // ---- levels of the U-Net ------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 #include "cpu/onednn.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +99,15 @@ static int cpu_sum_of_squares(Tensor *const *tensors, int64_t count, double *res
     return fast_portable_kernels()->sum_of_squares(tensors, count, result);
 }
 
+static int cpu_clip(Tensor *const *tensors, int64_t count, double limit, Tensor *tensor) {
+    StepFound *found = tensor->data;
+    if (backend_current()->sum_of_squares(tensors, count, &found->square) != 0) return -1;
+    double factor = limit > 0 ? limit / (sqrt(found->square) + 1e-6) : 1;
+    found->scale = factor < 1 ? factor : 1;
+    if (!isfinite(found->square)) found->stop = 1;
+    return 0;
+}
+
 static int cpu_adamw(const AdamwArgs *args) {
     return fast_portable_kernels()->adamw(args);
 }
@@ -112,6 +122,7 @@ static const Backend reference = {.name = "cpu-reference",
                                   .fill = cpu_fill,
                                   .add_to = cpu_add_to,
                                   .sum_of_squares = cpu_sum_of_squares,
+                                  .clip = cpu_clip,
                                   .adamw = cpu_adamw,
                                   .stats = memory_stats,
                                   .reset_stats = memory_reset_stats,

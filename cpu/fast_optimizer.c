@@ -92,28 +92,42 @@ static void update(float *restrict p, float *restrict m, float *restrict v, cons
     }
 }
 
-static Factors factors_of(const AdamwArgs *args) {
-    double step = (double)args->step;
-    return (Factors){
-        .decay = (float)(1 - args->lr * args->weight_decay),
-        .beta1 = (float)args->beta1,
-        .beta2 = (float)args->beta2,
-        .rest1 = (float)(1 - args->beta1),
-        .rest2 = (float)(1 - args->beta2),
-        .rate = (float)(args->lr / (1 - pow(args->beta1, step))),
-        .root2 = (float)(1 / sqrt(1 - pow(args->beta2, step))),
-        .eps = (float)args->eps,
-        .scale = (float)args->grad_scale,
-    };
+// Of every tensor.
+static Factors *factors_of(const AdamwArgs *args) {
+    const StepGiven *given = args->given->data;
+    const StepFound *found = args->found->data;
+    Factors *factors = malloc((size_t)(args->count + 1) * sizeof *factors);
+    if (!factors) return error_null("optimizer: out of memory");
+    double rest1 = 1 - pow(args->beta1, given->number), rest2 = 1 - pow(args->beta2, given->number);
+    for (int64_t t = 0; t < args->count; t++) {
+        double lr = args->rates[t] * given->lr;
+        factors[t] = (Factors){
+            .decay = (float)(1 - lr * args->weight_decay),
+            .beta1 = (float)args->beta1,
+            .beta2 = (float)args->beta2,
+            .rest1 = (float)(1 - args->beta1),
+            .rest2 = (float)(1 - args->beta2),
+            .rate = (float)(lr / rest1),
+            .root2 = (float)(1 / sqrt(rest2)),
+            .eps = (float)args->eps,
+            .scale = (float)found->scale,
+        };
+    }
+    return factors;
 }
 
 int ISA(fast_adamw)(const AdamwArgs *args) {
     for (int64_t t = 0; t < args->count; t++)
         if (args->params[t]->dtype != F32 || !args->params[t]->grad)
             return error_int("adamw: %s has no f32 gradient", tensor_text(args->params[t]));
+    if (((const StepFound *)args->found->data)->stop != 0) return 0;
     int64_t *starts = starts_of(args->params, args->count);
-    if (!starts) return -1;
-    Factors factors = factors_of(args);
+    Factors *factors = factors_of(args);
+    if (!starts || !factors) {
+        free(starts);
+        free(factors);
+        return -1;
+    }
     int64_t total = starts[args->count], pieces = (total + PIECE - 1) / PIECE;
 #pragma omp parallel for schedule(static) if (pieces > 1)
     for (int64_t piece = 0; piece < pieces; piece++) {
@@ -122,9 +136,10 @@ int ISA(fast_adamw)(const AdamwArgs *args) {
             Stretch s = stretch_at(starts, t, at, end);
             update((float *)args->params[t]->data + s.first, (float *)args->m[t]->data + s.first,
                    (float *)args->v[t]->data + s.first,
-                   (const float *)args->params[t]->grad->data + s.first, s.length, &factors);
+                   (const float *)args->params[t]->grad->data + s.first, s.length, &factors[t]);
         }
     }
     free(starts);
+    free(factors);
     return 0;
 }

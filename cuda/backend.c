@@ -6,6 +6,7 @@
 #include "cuda/host_path.h"
 #include "cuda/kernels.h"
 #include "cuda/memory.h"
+#include "cuda/record.h"
 #include "cuda/runtime.h"
 
 static const Backend backend = {.name = "cuda",
@@ -18,7 +19,14 @@ static const Backend backend = {.name = "cuda",
                                 .fill = cuda_fill,
                                 .add_to = cuda_add_to,
                                 .sum_of_squares = cuda_sum_of_squares,
+                                .clip = cuda_clip,
                                 .adamw = cuda_adamw,
+                                .note_loss = cuda_note_loss,
+                                .fetch_begin = cuda_fetch_begin,
+                                .fetch_end = cuda_fetch_end,
+                                .record_begin = cuda_record_begin,
+                                .record_end = cuda_record_end,
+                                .record_forget = cuda_record_forget,
                                 .stats = cuda_stats,
                                 .reset_stats = cuda_reset_stats,
                                 .trim = cuda_trim,

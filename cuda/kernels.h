@@ -19,7 +19,9 @@ OP_LIST(OP)
 int cuda_fill(Tensor *tensor, double value);
 int cuda_add_to(Tensor *to, const Tensor *from);
 int cuda_sum_of_squares(Tensor *const *tensors, int64_t count, double *result);
+int cuda_clip(Tensor *const *tensors, int64_t count, double limit, Tensor *found);
 int cuda_adamw(const AdamwArgs *args);
+int cuda_note_loss(const Tensor *loss, double share, bool first, Tensor *found);
 
 // For launchers in C: y [columns] = sum over the rows of x [rows,columns], or added to it. x F32 or
 // BF16, y F32. The gradient of a bias.

@@ -7,6 +7,8 @@
 #include "base/size_class.h"
 #include "cuda/cuda.h"
 #include "cuda/fault.h"
+#include "cuda/record.h"
+#include "cuda/rounded.h"
 #include "cuda/runtime.h"
 
 #include <pthread.h>
@@ -40,17 +42,20 @@ static void *take(size_t bytes) {
     if (list->count > 0) return list->blocks[--list->count];
     if (!CACHING) size = bytes ? bytes : 1;
     void *memory = device_take(size);
+    stats.allocations++;
     if (memory) stats.held += size;
     return memory;
 }
 
 static void give_back(void *memory, size_t size) {
+    record_lose(memory);
     stats.held -= size;
     device_give(memory);
 }
 
 static void give(void *memory, size_t bytes) {
     size_t size;
+    if (record_give(memory, bytes)) return;
     FreeList *list = &lists[size_class(bytes, &size)];
     if (!CACHING) {
         give_back(memory, bytes ? bytes : 1);
@@ -86,6 +91,7 @@ void *cuda_alloc(size_t bytes) {
         memory = take(bytes);
     }
     if (memory) {
+        record_take(memory);
         stats.live += bytes;
         if (stats.live > stats.peak) stats.peak = stats.live;
     }
@@ -97,9 +103,20 @@ void *cuda_alloc(size_t bytes) {
 
 void cuda_free(void *memory, size_t bytes) {
     if (!memory) return;
+    rounded_drop(memory);
     pthread_mutex_lock(&lock);
     stats.live -= bytes;
     give(memory, bytes);
+    pthread_mutex_unlock(&lock);
+}
+
+bool cuda_memory_is_cached(void) {
+    return CACHING;
+}
+
+void cuda_memory_release(void *memory, size_t bytes) {
+    pthread_mutex_lock(&lock);
+    give_back(memory, bytes ? bytes : 1);
     pthread_mutex_unlock(&lock);
 }
 
@@ -120,6 +137,8 @@ BackendStats cuda_stats(void) {
     pthread_mutex_lock(&lock);
     BackendStats copy = stats;
     pthread_mutex_unlock(&lock);
+    copy.replays = record_replays();
+    copy.room = device_room();
     return copy;
 }
 
@@ -138,22 +157,38 @@ void cuda_poison_memory(bool on) {
 
 // ---- staged copies ------------------------------------------------------------------------------
 
-enum { UPLOADS = 2, STAGE_BYTES = 8 << 20 };
+// Uploads go through page-locked parts in turn, each with a mark: as many as the batches of a step
+// need, so that the host prepares a step while the device computes the one before.
+enum { UPLOADS = 16, STAGE_BYTES = 4 << 20, MARK_FETCH = UPLOADS };
+typedef char has_enough_marks[(int)MARK_COUNT >= UPLOADS + FETCH_SLOTS ? 1 : -1];
 
-// Page-locked halves that uploads use in turn, each with a mark; one more for downloads; the note
-// of the last fault and its copy.
+// What a fetch brings.
+typedef struct {
+    Fault fault;
+    char bytes[FETCH_BYTES];
+} Fetch;
+
+// One part more is for downloads; then the note of the last fault and its copy.
 static pthread_mutex_t staging = PTHREAD_MUTEX_INITIALIZER;
 static char *uploads[UPLOADS], *download;
 static Fault *fault, *fault_copy;
+static Fetch *fetches[FETCH_SLOTS];
 static int turn;
+
+static void *pinned(size_t bytes) {
+    stats.allocations++;
+    return pinned_take(bytes);
+}
 
 static int make_stages(void) {
     if (fault) return 0;
-    for (int i = 0; i < UPLOADS && !uploads[i]; i++) uploads[i] = pinned_take(STAGE_BYTES);
-    if (!download) download = pinned_take(STAGE_BYTES);
-    if (!fault_copy) fault_copy = pinned_take(sizeof *fault_copy);
+    bool made = true;
+    for (int i = 0; i < UPLOADS; i++) made = made && (uploads[i] = pinned(STAGE_BYTES));
+    for (int i = 0; i < FETCH_SLOTS; i++) made = made && (fetches[i] = pinned(sizeof **fetches));
+    made = made && (download = pinned(STAGE_BYTES)) && (fault_copy = pinned(sizeof *fault_copy));
     Fault *note = device_take(sizeof *note);
-    if (!uploads[0] || !uploads[1] || !download || !fault_copy || !note)
+    stats.allocations++;
+    if (!made || !note)
         return error_int("out of page-locked memory for copies between host and device");
     fault = note;
     return device_set(fault, 0, sizeof *fault);
@@ -181,10 +216,11 @@ static int upload(char *to, const char *host, size_t bytes) {
 }
 
 int cuda_write(void *to, const void *host, size_t bytes) {
+    if (record_forbids("a tensor is written") != 0) return -1;
     pthread_mutex_lock(&staging);
     int result = upload(to, host, bytes);
     pthread_mutex_unlock(&staging);
-    return result;
+    return result == 0 ? rounded_renew(to) : -1;
 }
 
 static int check_fault(void) {
@@ -202,12 +238,14 @@ static int fetch(char *host, const char *from, size_t bytes) {
         if (device_copy(STREAM_COMPUTE, download, from + at, part, COPY_FROM_DEVICE) != 0 ||
             stream_wait(STREAM_COMPUTE) != 0)
             return -1;
+        stats.waits++;
         memcpy(host + at, download, part);
     }
     return bytes > 0 ? check_fault() : 0;
 }
 
 int cuda_read(void *host, const void *from, size_t bytes) {
+    if (record_forbids("a tensor is read") != 0) return -1;
     pthread_mutex_lock(&staging);
     int result = fetch(host, from, bytes);
     pthread_mutex_unlock(&staging);
@@ -215,5 +253,35 @@ int cuda_read(void *host, const void *from, size_t bytes) {
 }
 
 int cuda_copy(void *to, const void *from, size_t bytes) {
-    return bytes ? device_copy(STREAM_COMPUTE, to, from, bytes, COPY_WITHIN_DEVICE) : 0;
+    if (bytes == 0) return 0;
+    if (device_copy(STREAM_COMPUTE, to, from, bytes, COPY_WITHIN_DEVICE) != 0) return -1;
+    return rounded_renew(to);
+}
+
+// ---- reads that wait for nothing later ----------------------------------------------------------
+
+static int begin_fetch(Fetch *fetch, int mark, const void *from, size_t bytes) {
+    if (device_copy(STREAM_COMPUTE, &fetch->fault, fault, sizeof *fault, COPY_FROM_DEVICE) != 0 ||
+        device_copy(STREAM_COMPUTE, fetch->bytes, from, bytes, COPY_FROM_DEVICE) != 0)
+        return -1;
+    return mark_set(mark, STREAM_COMPUTE);
+}
+
+int cuda_fetch_begin(int slot, const void *from, size_t bytes) {
+    if (bytes > FETCH_BYTES || slot < 0 || slot >= FETCH_SLOTS)
+        return error_int("fetch: %zu bytes in slot %d, at most %d in 0..%d", bytes, slot,
+                         FETCH_BYTES, FETCH_SLOTS - 1);
+    pthread_mutex_lock(&staging);
+    int result = make_stages();
+    if (result == 0) result = begin_fetch(fetches[slot], MARK_FETCH + slot, from, bytes);
+    pthread_mutex_unlock(&staging);
+    return result;
+}
+
+int cuda_fetch_end(int slot, void *host, size_t bytes) {
+    if (mark_wait(MARK_FETCH + slot) != 0) return -1;
+    memcpy(host, fetches[slot]->bytes, bytes);
+    if (cuda_fault_check(&fetches[slot]->fault) == 0) return 0;
+    device_set(fault, 0, sizeof *fault);
+    return -1;
 }

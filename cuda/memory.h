@@ -18,6 +18,10 @@ void cuda_trim(void);
 BackendStats cuda_stats(void);
 void cuda_reset_stats(void);
 
+// Whether blocks are kept when they are freed; for what then keeps them itself, their release.
+bool cuda_memory_is_cached(void);
+void cuda_memory_release(void *memory, size_t bytes);
+
 // Memory for the duration of one op: an error that names the op when none is left.
 void *cuda_scratch(const char *op, size_t bytes);
 
@@ -27,6 +31,9 @@ void *cuda_scratch(const char *op, size_t bytes);
 int cuda_write(void *to, const void *host, size_t bytes);
 int cuda_read(void *host, const void *from, size_t bytes);
 int cuda_copy(void *to, const void *from, size_t bytes);
+// A read in two parts (backend.h): between them the host does something else.
+int cuda_fetch_begin(int slot, const void *from, size_t bytes);
+int cuda_fetch_end(int slot, void *host, size_t bytes);
 
 #ifdef __cplusplus
 }

@@ -2,6 +2,7 @@
 // Filling, adding and converting whole tensors.
 #include "cuda/kernels.h"
 #include "cuda/map.cuh"
+#include "cuda/rounded.h"
 
 template <typename T> static __global__ void fill_kernel(T *to, int64_t count, T value) {
     for (int64_t i = first_item(); i < count; i += item_step()) to[i] = value;
@@ -21,7 +22,7 @@ static int fill_bf16(Tensor *tensor, float value) {
     return LAUNCH(fill_bf16_kernel, blocks_for(count), BLOCK, values<Bf16>(tensor), count, value);
 }
 
-int cuda_fill(Tensor *tensor, double value) {
+static int fill_any(Tensor *tensor, double value) {
     if (tensor_bytes(tensor) == 0) return 0;
     if (value == 0) return device_set(tensor->data, 0, tensor_bytes(tensor));
     switch (tensor->dtype) {
@@ -38,6 +39,10 @@ int cuda_fill(Tensor *tensor, double value) {
     default:
         return error_int("fill: not possible in %s", dtype_name(tensor->dtype));
     }
+}
+
+int cuda_fill(Tensor *tensor, double value) {
+    return fill_any(tensor, value) == 0 ? rounded_renew(tensor->data) : -1;
 }
 
 struct First {

@@ -2,8 +2,10 @@
 // Types and places of a library's operands. See operand.h.
 #include "cuda/operand.h"
 
+#include "base/error.h"
 #include "cuda/kernels.h"
 #include "cuda/memory.h"
+#include "cuda/rounded.h"
 
 int operand_memory(Operand *operand, const char *op, int64_t count, Dtype type) {
     *operand = (Operand){.bytes = (size_t)count * dtype_size(type)};
@@ -16,6 +18,11 @@ int operand_memory(Operand *operand, const char *op, int64_t count, Dtype type) 
 int operand_values(Operand *operand, const char *op, const Tensor *tensor, Dtype type) {
     *operand = (Operand){.data = tensor == NONE ? NULL : tensor->data};
     if (tensor == NONE || tensor->dtype == type) return 0;
+    if (type == BF16 && !tensor->owned_by_tape) {
+        operand->data = rounded_values(tensor);
+        if (operand->data) return 0;
+        if (error_is_set()) return -1;
+    }
     int64_t count = tensor_numel(tensor);
     if (operand_memory(operand, op, count, type) != 0) return -1;
     return cuda_cast(tensor->data, tensor->dtype, operand->data, type, count);

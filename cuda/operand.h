@@ -16,7 +16,8 @@ typedef struct {
     Tensor *gradient; // of operand_gradient
 } Operand;
 
-// The values of a tensor in another float type; a copy unless the tensor has it. NONE gives NULL.
+// The values of a tensor in another float type; a copy unless the tensor has it, which for a weight
+// in BF16 is kept (rounded.h). NONE gives NULL.
 // 0, or -1 and an error that names the op. Whatever the result, operand_done must follow.
 int operand_values(Operand *operand, const char *op, const Tensor *tensor, Dtype type);
 // Memory without values.

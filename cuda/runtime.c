@@ -12,6 +12,8 @@ static bool opened;
 static cudaStream_t streams[STREAM_COUNT];
 static cudaEvent_t order[STREAM_COUNT], marks[MARK_COUNT];
 
+static size_t all_memory;
+
 static int make_streams(void) {
     for (int i = 0; i < STREAM_COUNT; i++) {
         CUDA_TRY(cudaStreamCreateWithFlags(&streams[i], cudaStreamNonBlocking));
@@ -36,6 +38,8 @@ static int open_first(void) {
     CUDA_TRY(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
     if (major < 8)
         return error_int("the GPU has compute capability %d.x, at least 8.0 is needed", major);
+    size_t left;
+    CUDA_TRY(cudaMemGetInfo(&left, &all_memory));
     return make_streams();
 }
 
@@ -56,6 +60,10 @@ void *device_take(size_t bytes) {
 
 void device_give(void *memory) {
     cudaFree(memory);
+}
+
+size_t device_room(void) {
+    return all_memory;
 }
 
 void *pinned_take(size_t bytes) {
@@ -96,6 +104,41 @@ int mark_set(int mark, Stream stream) {
 int mark_wait(int mark) {
     CUDA_TRY(cudaEventSynchronize(marks[mark]));
     return 0;
+}
+
+int device_record_begin(void) {
+    // Relaxed: a block that the cache lacks may be taken from the system meanwhile.
+    CUDA_TRY(cudaStreamBeginCapture(streams[STREAM_COMPUTE], cudaStreamCaptureModeRelaxed));
+    return 0;
+}
+
+static int instantiate(cudaGraph_t graph, cudaGraphExec_t *recording) {
+    CUDA_TRY(cudaGraphInstantiateWithFlags(recording, graph, 0));
+    return 0;
+}
+
+void *device_record_end(void) {
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t recording = NULL;
+    cudaError_t status = cudaStreamEndCapture(streams[STREAM_COMPUTE], &graph);
+    if (status != cudaSuccess || !graph) {
+        (void)cudaGetLastError();
+        return error_null("recording: %s (CUDA error %d)", cudaGetErrorString(status), (int)status);
+    }
+    if (instantiate(graph, &recording) != 0) recording = NULL;
+    cudaGraphDestroy(graph);
+    return recording;
+}
+
+int device_replay(void *recording) {
+    CUDA_TRY(cudaGraphLaunch(recording, streams[STREAM_COMPUTE]));
+    return 0;
+}
+
+void device_record_free(void *recording) {
+    if (!recording) return;
+    cudaStreamSynchronize(streams[STREAM_COMPUTE]); // a replay may still run
+    cudaGraphExecDestroy(recording);
 }
 
 void *device_stream(Stream stream) {

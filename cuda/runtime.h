@@ -15,7 +15,7 @@ extern "C" {
 
 typedef enum { STREAM_COMPUTE, STREAM_COPY, STREAM_COUNT } Stream;
 typedef enum { COPY_TO_DEVICE, COPY_FROM_DEVICE, COPY_WITHIN_DEVICE } CopyDirection;
-enum { MARK_COUNT = 4 };
+enum { MARK_COUNT = 24 };
 
 // Opens the first device once; -1 and an error without a driver or device. The others need it.
 int device_open(void);
@@ -24,6 +24,7 @@ int device_open(void);
 // waits for all work that uses it.
 void *device_take(size_t bytes);
 void device_give(void *memory);
+size_t device_room(void); // bytes that the opened device has, used or not; 0: unknown
 // Page-locked memory of the host; NULL when there is none left.
 void *pinned_take(size_t bytes);
 
@@ -34,6 +35,14 @@ int stream_wait(Stream stream);                   // the host waits
 // A mark is a place in a stream that the host can wait for; an unset one is passed already.
 int mark_set(int mark, Stream stream);
 int mark_wait(int mark);
+
+// Between begin and end what STREAM_COMPUTE is given is not done but kept, with its arguments, in
+// an order. end returns it, NULL and an error when something could not be kept; replay gives it all
+// to the stream. Copies between host and device do not belong there.
+int device_record_begin(void);
+void *device_record_end(void);
+int device_replay(void *recording);
+void device_record_free(void *recording); // takes NULL
 
 // The native stream (cudaStream_t), for launches and libraries.
 void *device_stream(Stream stream);

@@ -65,6 +65,7 @@ ControlNet *controlnet_new(const ControlNetConfig *config, Dtype dtype) {
 
 void controlnet_free(ControlNet *control) {
     if (!control) return;
+    unet_encoder_done(&control->encoder);
     params_done(&control->params);
     free(control);
 }

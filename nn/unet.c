@@ -39,6 +39,7 @@ Unet *unet_new(const UnetConfig *config, Dtype dtype) {
 
 void unet_free(Unet *unet) {
     if (!unet) return;
+    unet_encoder_done(&unet->encoder);
     params_done(&unet->params);
     free(unet);
 }

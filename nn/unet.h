@@ -90,12 +90,15 @@ typedef struct {
     UnetMiddle middle;
     int levels;
     int64_t time_inputs; // number of sines and cosines
+    Tensor *time_row;    // sines and cosines of time_of, the first timestep, mostly the only one
+    double time_of;
 } UnetEncoder;
 
 void unet_encoder_declare(ParamSet *set, UnetEncoder *encoder, const UnetConfig *config);
+void unet_encoder_done(UnetEncoder *encoder);
 void unet_encoder_recompute(UnetEncoder *encoder, bool on);
 // SiLU of the time embedding, [1, 4 channels[0]].
-Tensor *unet_encoder_time(const UnetEncoder *encoder, double timestep);
+Tensor *unet_encoder_time(UnetEncoder *encoder, double timestep);
 // From conv_in's output on.
 int unet_encoder_forward(UnetEncoder *encoder, Tensor *h, Tensor *time, Tensor *context,
                          UnetFeatures *features);

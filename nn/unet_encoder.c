@@ -36,11 +36,10 @@ void unet_encoder_recompute(UnetEncoder *encoder, bool on) {
 // ---- forward ------------------------------------------------------------------------------------
 
 // Cosines, then sines, of t / 10000^(k / half), in float as the checkpoints were trained with.
-static Tensor *sinusoid(int64_t width, double timestep, Dtype dtype) {
-    int64_t half = width / 2;
-    Tensor *row = tape_result(dtype, DIMS(1, width));
-    float *values = row ? array_new((size_t)width, sizeof *values) : NULL;
-    if (!values) return NULL;
+static int write_sinusoid(Tensor *row, double timestep) {
+    int64_t half = row->shape[1] / 2;
+    float *values = array_new((size_t)row->shape[1], sizeof *values);
+    if (!values) return -1;
     for (int64_t k = 0; k < half; k++) {
         float exponent = (float)-log(10000) * (float)k / (float)half;
         float angle = (float)timestep * expf(exponent);
@@ -49,12 +48,33 @@ static Tensor *sinusoid(int64_t width, double timestep, Dtype dtype) {
     }
     int result = tensor_write_float(row, values);
     free(values);
-    return result == 0 ? row : NULL;
+    return result;
 }
 
-Tensor *unet_encoder_time(const UnetEncoder *encoder, double timestep) {
+// The row of the first timestep stays; another's belongs to the tape.
+static Tensor *sinusoid(UnetEncoder *encoder, double timestep) {
+    Dtype dtype = encoder->time1.weight->dtype;
+    if (encoder->time_row && encoder->time_of == timestep) return encoder->time_row;
+    if (encoder->time_row) {
+        Tensor *row = tape_result(dtype, DIMS(1, encoder->time_inputs));
+        return row && write_sinusoid(row, timestep) == 0 ? row : NULL;
+    }
+    encoder->time_row = tensor_new(SHAPE(dtype, 1, encoder->time_inputs));
+    encoder->time_of = timestep;
+    if (encoder->time_row && write_sinusoid(encoder->time_row, timestep) == 0)
+        return encoder->time_row;
+    unet_encoder_done(encoder);
+    return NULL;
+}
+
+void unet_encoder_done(UnetEncoder *encoder) {
+    tensor_free(encoder->time_row);
+    encoder->time_row = NULL;
+}
+
+Tensor *unet_encoder_time(UnetEncoder *encoder, double timestep) {
     Scope scope = scope_begin();
-    Tensor *row = sinusoid(encoder->time_inputs, timestep, encoder->time1.weight->dtype);
+    Tensor *row = sinusoid(encoder, timestep);
     Tensor *hidden = op_silu(linear_forward(&encoder->time1, row, NONE));
     return scope_end(scope, op_silu(linear_forward(&encoder->time2, hidden, NONE)));
 }

@@ -30,8 +30,11 @@ int optimizer_begin(Optimizer *optimizer, ParamSet *const *sets, int set_count) 
     optimizer->gradients = array_new(room, sizeof *optimizer->gradients);
     optimizer->m = array_new(room, sizeof *optimizer->m);
     optimizer->v = array_new(room, sizeof *optimizer->v);
+    optimizer->rates = array_new(room, sizeof *optimizer->rates);
+    optimizer->given = tensor_zeros(SHAPE(F64, STEP_GIVEN));
+    optimizer->found = tensor_zeros(SHAPE(F64, STEP_FOUND));
     if (!optimizer->names || !optimizer->params || !optimizer->gradients || !optimizer->m ||
-        !optimizer->v)
+        !optimizer->v || !optimizer->rates || !optimizer->given || !optimizer->found)
         return -1;
     for (int s = 0; s < set_count; s++)
         for (size_t i = 0; i < sets[s]->count; i++)
@@ -52,6 +55,9 @@ void optimizer_done(Optimizer *optimizer) {
     free(optimizer->gradients);
     free(optimizer->m);
     free(optimizer->v);
+    free(optimizer->rates);
+    tensor_free(optimizer->given);
+    tensor_free(optimizer->found);
     *optimizer = (Optimizer){0};
 }
 
@@ -76,41 +82,43 @@ static double rate_of(const char *name, const TrainConfig *config) {
     return branch && !fresh ? config->prompt_copied_rate : 1;
 }
 
-// One update of the parameters first..end-1.
-static int update_range(Optimizer *optimizer, int64_t first, int64_t end, AdamwArgs args) {
-    args.count = end - first;
-    args.params = optimizer->params + first;
-    args.m = optimizer->m + first;
-    args.v = optimizer->v + first;
-    return backend_current()->adamw(&args);
+int optimizer_give(Optimizer *optimizer, double lr) {
+    StepGiven given = {.lr = lr, .number = (double)(optimizer->step + 1)};
+    return tensor_write(optimizer->given, &given);
 }
 
-int optimizer_update(Optimizer *optimizer, const TrainConfig *config, double lr, double *norm) {
+int optimizer_launch(Optimizer *optimizer, const TrainConfig *config) {
+    const Backend *backend = backend_current();
     for (int64_t i = 0; i < optimizer->count; i++) {
         if (!optimizer->params[i]->has_grad)
             return error_int("%s received no gradient", optimizer->names[i]);
         optimizer->gradients[i] = optimizer->params[i]->grad;
+        optimizer->rates[i] = rate_of(optimizer->names[i], config);
     }
-    double square = 0;
-    if (backend_current()->sum_of_squares(optimizer->gradients, optimizer->count, &square) != 0)
-        return -1;
-    *norm = sqrt(square);
-    if (!isfinite(*norm)) return name_not_finite(optimizer);
-    double factor = config->clip > 0 ? config->clip / (*norm + 1e-6) : 1;
-    optimizer->step++;
-    AdamwArgs args = {.beta1 = config->beta1,
+    AdamwArgs args = {.count = optimizer->count,
+                      .params = optimizer->params,
+                      .m = optimizer->m,
+                      .v = optimizer->v,
+                      .rates = optimizer->rates,
+                      .beta1 = config->beta1,
                       .beta2 = config->beta2,
                       .eps = config->eps,
                       .weight_decay = config->weight_decay,
-                      .grad_scale = factor < 1 ? factor : 1,
-                      .step = optimizer->step};
-    for (int64_t first = 0, end; first < optimizer->count; first = end) {
-        double rate = rate_of(optimizer->names[first], config);
-        for (end = first + 1; end < optimizer->count; end++)
-            if (rate_of(optimizer->names[end], config) != rate) break;
-        args.lr = rate * lr;
-        if (update_range(optimizer, first, end, args) != 0) return -1;
-    }
+                      .given = optimizer->given,
+                      .found = optimizer->found};
+    if (backend->clip(optimizer->gradients, optimizer->count, config->clip, optimizer->found) != 0)
+        return -1;
+    return backend->adamw(&args);
+}
+
+int optimizer_update(Optimizer *optimizer, const TrainConfig *config, double lr, double *norm) {
+    StepFound found = {0};
+    if (tensor_fill(optimizer->found, 0) != 0 || optimizer_give(optimizer, lr) != 0 ||
+        optimizer_launch(optimizer, config) != 0 || tensor_read(optimizer->found, &found) != 0)
+        return -1;
+    *norm = sqrt(found.square);
+    if (found.stop != 0) return name_not_finite(optimizer);
+    optimizer->step++;
     return 0;
 }
 

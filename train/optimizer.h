@@ -13,6 +13,8 @@ typedef struct {
     char **names;              // [count] "unet.conv_in.weight", owned
     Tensor **params, **m, **v; // [count]; params are the sets'
     Tensor **gradients;        // [count], the params' own
+    double *rates;             // [count], times the learning rate
+    Tensor *given, *found;     // StepGiven, StepFound (backend.h)
 } Optimizer;
 
 // Moments (zero) for every parameter of the sets that is trained. An error when there is none.
@@ -23,6 +25,12 @@ void optimizer_done(Optimizer *optimizer);
 // (times min(1, clip / (norm + 1e-6))). *norm is the norm before clipping. A norm that is not
 // finite is an error that names the first such tensor; nothing is changed then.
 int optimizer_update(Optimizer *optimizer, const TrainConfig *config, double lr, double *norm);
+
+// The parts of it, for a caller that looks at `found` later: the host waits for nothing. give
+// writes rate and number of the update in the making; launch clips and updates, and does nothing to
+// the parameters while found->stop is set. The caller counts `step`.
+int optimizer_give(Optimizer *optimizer, double lr);
+int optimizer_launch(Optimizer *optimizer, const TrainConfig *config);
 
 // After the first backward pass: every trained parameter must hold a gradient with finite values.
 // Exactly zero gradients are allowed where `may_be_zero` says so, whose names are added to `zeros`,

@@ -38,6 +38,7 @@ static int plan_step(const TrainConfig *config, TaskContext *context, TrainPlan 
     DeviceBatch batch = {0};
     Tensor *shown, *prompt;
     plan->weights = backend->stats().live;
+    plan->copies = config->precision == PRECISION_BF16 ? plan->weights / 2 : 0;
     int result = optimizer_begin(&optimizer, sets, task_sets(context->model, sets));
     if (result == 0) result = host ? device_batch_begin(&batch, host) : -1;
     backend->reset_stats();
@@ -45,10 +46,10 @@ static int plan_step(const TrainConfig *config, TaskContext *context, TrainPlan 
     if (result == 0) result = tape_backward(task->loss(context, &batch, &shown, &prompt));
     tape_record(false);
     tape_reset();
-    plan->peak = backend->stats().peak;
+    plan->peak = backend->stats().peak + plan->copies;
     plan->flops = backend->stats().flops * (double)config->accumulate;
     for (int64_t i = 0; i < optimizer.count; i++)
-        plan->training += 3 * tensor_bytes(optimizer.params[i]);
+        plan->gradients += tensor_bytes(optimizer.params[i]);
     device_batch_done(&batch);
     batch_free(host);
     optimizer_done(&optimizer);
@@ -72,17 +73,28 @@ int train_plan(const TrainConfig *config, const char *from, TrainPlan *plan) {
     return result == 0 ? 0 : error_context("plan");
 }
 
+// The memory of the device of the run.
+static double room_of(const TrainConfig *config) {
+    if (config->device == 0)
+        return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE);
+    return (double)backend_current()->stats().room;
+}
+
 void train_plan_print(const TrainConfig *config, const TrainPlan *plan) {
     const double gigabyte = 1e9;
+    size_t fixed = plan->weights + plan->copies + 3 * plan->gradients;
+    double rest = plan->peak > fixed ? (double)(plan->peak - fixed) : 0, room = room_of(config);
+    fprintf(stderr, "plan: weights %.2f GB, ", (double)plan->weights / gigabyte);
+    if (plan->copies > 0)
+        fprintf(stderr, "their copies in bf16 %.2f GB, ", (double)plan->copies / gigabyte);
     fprintf(stderr,
-            "plan: weights %.2f GB, gradients and moments %.2f GB, at most %.2f GB in all; "
-            "%.4g GFLOP a step\n",
-            (double)plan->weights / gigabyte, (double)plan->training / gigabyte,
-            (double)plan->peak / gigabyte, plan->flops / 1e9);
-    double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE);
-    if (config->device == 0 && (double)plan->peak > machine)
+            "gradients %.2f GB, moments %.2f GB, activations and batch %.2f GB at most: %.2f GB in "
+            "all; %.4g GFLOP a step\n",
+            (double)plan->gradients / gigabyte, 2 * (double)plan->gradients / gigabyte,
+            rest / gigabyte, (double)plan->peak / gigabyte, plan->flops / 1e9);
+    if (room > 0 && (double)plan->peak > room)
         fprintf(stderr,
-                "warning: this machine has %.2f GB; train.recompute=true, a smaller train.batch or "
+                "warning: this %s has %.2f GB; train.recompute=true, a smaller train.batch or "
                 "smaller data.height and data.width need less\n",
-                machine / gigabyte);
+                config->device == 0 ? "machine" : "device", room / gigabyte);
 }

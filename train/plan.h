@@ -8,10 +8,11 @@
 #include <stddef.h>
 
 typedef struct {
-    size_t weights;  // bytes of all parameters
-    size_t training; // bytes of gradients and moments
-    size_t peak;     // bytes of everything at the fullest moment of a step
-    double flops;    // arithmetic of one optimiser step
+    size_t weights;   // bytes of all parameters
+    size_t copies;    // bytes of their copies in BF16
+    size_t gradients; // bytes of those; the optimizer's moments take twice as many
+    size_t peak;      // bytes of everything at the fullest moment of a step
+    double flops;     // arithmetic of one optimiser step
 } TrainPlan;
 
 // Plans the run that config describes, from the configuration files of the model folder (or

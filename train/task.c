@@ -61,6 +61,11 @@ int device_batch_begin(DeviceBatch *device, const Batch *batch) {
     if (!device->image || !device->labels || !device->no_background) return -1;
     tensor_named(device->image, "image");
     tensor_named(device->labels, "labels");
+    return device_batch_fill(device, batch);
+}
+
+int device_batch_fill(DeviceBatch *device, const Batch *batch) {
+    device->host = batch;
     if (tensor_write(device->image, batch->image) != 0) return -1;
     if (tensor_write(device->labels, batch->labels) != 0) return -1;
     return tensor_write(device->no_background, batch->no_background);
@@ -70,6 +75,8 @@ void device_batch_done(DeviceBatch *device) {
     tensor_free(device->image);
     tensor_free(device->labels);
     tensor_free(device->no_background);
+    tensor_free(device->condition);
+    tensor_free(device->prompted);
     *device = (DeviceBatch){0};
 }
 

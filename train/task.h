@@ -15,6 +15,8 @@ typedef struct {
     Tensor *image;         // F32 [N,H,W,3] in [-1,1]
     Tensor *labels;        // I32 [N,H,W], -1 ignored
     Tensor *no_background; // I32 [N]
+    Tensor *condition;     // prompt2seg, NULL where feed made none: F32 [N,H,W,P]
+    Tensor *prompted;      // with it: I32 [N,objects], ids, 0 = unused
 } DeviceBatch;
 
 typedef struct {
@@ -31,6 +33,12 @@ typedef struct {
     // (optional) Makes what the task needs and the model lacks. `start`: where the model comes
     // from.
     int (*prepare)(TaskContext *context, TaskStart start);
+    // (optional) Makes what the loss needs beside the batch, where that is possible before it;
+    // writes to tensors of the batch, which it makes if they are not there.
+    int (*feed)(const TaskContext *context, DeviceBatch *batch);
+    // (optional) Whether the loss of this step reads nothing but what has been fed and the model,
+    // so that it can be recorded and replayed; without: never.
+    bool (*repeats)(const TaskContext *context);
     // The loss, one element. Records on the tape; `shown` receives the predicted image [N,H,W,3] in
     // 0..255 and `prompt` the condition image [N,H,W,P], both kept, where there are such.
     Tensor *(*loss)(TaskContext *context, const DeviceBatch *batch, Tensor **shown,
@@ -60,7 +68,9 @@ int task_sets(const Model *model, ParamSet **sets);
 // Gradient checkpointing in all parts of a model.
 void task_recompute(Model *model, bool on);
 
+// Tensors for a batch, with its values; fill: the values of another batch of the same shape.
 int device_batch_begin(DeviceBatch *device, const Batch *batch);
+int device_batch_fill(DeviceBatch *device, const Batch *batch);
 void device_batch_done(DeviceBatch *device);
 
 // What gen2seg and Prompt2Seg share: latent z [N,h,w,4] and prediction v -> normalised image

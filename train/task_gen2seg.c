@@ -88,10 +88,14 @@ static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **sho
                             batch->no_background, NONE, coloring_options(config));
 }
 
+static bool repeats(const TaskContext *context) {
+    return context->step >= context->config->first_steps;
+}
+
 static bool never(const char *name, void *context) {
     (void)name, (void)context;
     return false;
 }
 
 const Task task_gen2seg = {
-    .name = "gen2seg", .loss = loss, .may_be_zero = never, .zero_reason = ""};
+    .name = "gen2seg", .repeats = repeats, .loss = loss, .may_be_zero = never, .zero_reason = ""};

@@ -182,21 +182,36 @@ static Tensor *target_loss(const TaskContext *context, const Batch *batch, Tenso
     return loss;
 }
 
-// Image and prompts to the loss.
+// Where neither the prompts nor the loss need what the model makes of the image.
+static bool repeats(const TaskContext *context) {
+    return context->config->prompt_encoding == CONDITION_GAUSSIAN &&
+           context->config->prompt_loss == PROMPT_LOSS_PROMPTED;
+}
+
+// Draws the prompts, after the frozen model's painting of the latent z where they ask for it, and
+// brings them to tensors of the tape.
+static int draw(const TaskContext *context, Prompts *prompts, const Batch *batch, Tensor *z,
+                Tensor **map, Tensor **ids) {
+    const TrainConfig *config = context->config;
+    int64_t n = batch->count, h = batch->height, w = batch->width;
+    if (config->prompt_encoding != CONDITION_GAUSSIAN &&
+        (!z || paint(context, prompts, batch, z) != 0))
+        return -1;
+    if (make_prompts(prompts, config, batch) != 0) return -1;
+    *map = tape_keep(tape_result(F32, DIMS(n, h, w, prompts->channels)));
+    *ids = tape_result(I32, DIMS(n, prompts->objects));
+    if (!*map || !*ids || tensor_write(*map, prompts->map) != 0) return -1;
+    return tensor_write(*ids, prompts->prompted);
+}
+
+// Image and prompts to the loss; `prompts` where they have not been fed.
 static Tensor *prompted_loss(TaskContext *context, const DeviceBatch *batch, Prompts *prompts,
                              Tensor **shown, Tensor **prompt) {
     const TrainConfig *config = context->config;
     Model *model = context->model;
-    int64_t n = batch->host->count, h = batch->host->height, w = batch->host->width;
+    Tensor *map = batch->condition, *ids = batch->prompted;
     Tensor *z = vae_encode_mean(model->vae, batch->image);
-    if (config->prompt_encoding != CONDITION_GAUSSIAN &&
-        (!z || paint(context, prompts, batch->host, z) != 0))
-        return NULL;
-    if (make_prompts(prompts, config, batch->host) != 0) return NULL;
-    Tensor *map = tape_keep(tape_result(F32, DIMS(n, h, w, prompts->channels)));
-    Tensor *ids = tape_result(I32, DIMS(n, prompts->objects));
-    if (!map || !ids || tensor_write(map, prompts->map) != 0) return NULL;
-    if (tensor_write(ids, prompts->prompted) != 0) return NULL;
+    if (!map && draw(context, prompts, batch->host, z, &map, &ids) != 0) return NULL;
     *prompt = map;
     UnetResiduals residuals;
     if (controlnet_forward(model->control, z, MODEL_TIMESTEP, model->train_context, map, 1,
@@ -215,13 +230,36 @@ static Tensor *prompted_loss(TaskContext *context, const DeviceBatch *batch, Pro
                             batch->no_background, ids, options);
 }
 
+static int begin(const TaskContext *context, Prompts *prompts, const Batch *batch) {
+    const int channels = (int)context->model->control->config.condition_channels;
+    const int each = condition_channels((ConditionEncoding)context->config->prompt_encoding);
+    return prompts_begin(prompts, batch, channels, channels / each);
+}
+
+static int feed(const TaskContext *context, DeviceBatch *batch) {
+    const Batch *host = batch->host;
+    int64_t n = host->count, h = host->height, w = host->width;
+    Prompts prompts;
+    if (!repeats(context)) return 0;
+    int result = begin(context, &prompts, host);
+    if (result == 0) result = make_prompts(&prompts, context->config, host);
+    if (result == 0 && !batch->condition) {
+        batch->condition = tensor_new(SHAPE(F32, n, h, w, prompts.channels));
+        batch->prompted = tensor_new(SHAPE(I32, n, prompts.objects));
+        if (!batch->condition || !batch->prompted) result = -1;
+    }
+    if (result == 0) result = tensor_write(batch->condition, prompts.map);
+    if (result == 0) result = tensor_write(batch->prompted, prompts.prompted);
+    prompts_done(&prompts, host->count);
+    return result;
+}
+
 static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **shown,
                     Tensor **prompt) {
     Prompts prompts;
     Tensor *result = NULL;
-    const int channels = (int)context->model->control->config.condition_channels;
-    const int each = condition_channels((ConditionEncoding)context->config->prompt_encoding);
-    if (prompts_begin(&prompts, batch->host, channels, channels / each) == 0)
+    if (batch->condition) return prompted_loss(context, batch, NULL, shown, prompt);
+    if (begin(context, &prompts, batch->host) == 0)
         result = prompted_loss(context, batch, &prompts, shown, prompt);
     prompts_done(&prompts, batch->host->count);
     return result;
@@ -237,6 +275,8 @@ static bool behind_gate(const char *name, void *context) {
 
 const Task task_prompt2seg = {.name = "prompt2seg",
                               .prepare = prepare,
+                              .feed = feed,
+                              .repeats = repeats,
                               .loss = loss,
                               .may_be_zero = behind_gate,
                               .zero_reason = "they lie behind zero convolutions"};

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/interrupt.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/text.h"
 #include "train/checkpoint.h"
@@ -18,6 +19,7 @@
 #include "train/run_log.h"
 #include "train/sample_picture.h"
 #include "train/schedule.h"
+#include "train/step.h"
 #include "train/task.h"
 #include "train/validate.h"
 
@@ -31,14 +33,18 @@ typedef struct {
     TaskContext context;
     Model *model;
     Optimizer optimizer;
+    Step step;
     RunData data;
     Loader *loader;
     RunLog *log;
     EventFile *events;
     Validation validation;
-    Text samples; // names of those of the step in the making
+    Text samples;       // names of those of the step in the making
+    StepRecord record;  // of the last step whose numbers are known
+    StepRecord pending; // of one whose numbers the device still has; step 0: none
+    double known;       // when the last numbers came, or the work on the next ones began
     int lock;
-    bool quiet;
+    bool quiet, looking; // looking: a step is repeated, to say what is wrong with it
 } Trainer;
 
 // ---- setting up ---------------------------------------------------------------------------------
@@ -88,6 +94,7 @@ static int open_model(Trainer *trainer, const char *checkpoint) {
     ParamSet *sets[TASK_SETS];
     int count = task_sets(trainer->model, sets);
     if (optimizer_begin(&trainer->optimizer, sets, count) != 0) return -1;
+    step_begin(&trainer->step, trainer->task, &trainer->context, &trainer->optimizer);
     return check_sizes(trainer);
 }
 
@@ -206,6 +213,7 @@ static void end(Trainer *trainer) {
     event_file_close(trainer->events);
     validation_done(&trainer->validation);
     text_free(&trainer->samples);
+    step_done(&trainer->step);
     optimizer_done(&trainer->optimizer);
     model_free(trainer->model);
     run_data_close(&trainer->data);
@@ -243,22 +251,21 @@ static int explain_loss(Trainer *trainer, const DeviceBatch *batch, double loss)
     return error_int("the loss is %g", loss);
 }
 
-// Forward and backward of one micro-batch; adds its share to *loss.
-static int micro_step(Trainer *trainer, const DeviceBatch *batch, int64_t part, double *loss) {
-    Tensor *shown = NONE, *prompt = NONE;
-    double share = 1 / (double)trainer->config->accumulate;
-    tape_record(true);
-    Tensor *value = trainer->task->loss(&trainer->context, batch, &shown, &prompt);
-    double found = value ? tensor_item(value) : NAN;
-    *loss += share * found;
-    int result = value ? 0 : -1;
-    if (result == 0 && !isfinite(found)) result = explain_loss(trainer, batch, found);
-    if (result == 0 && is_sample_step(trainer, part))
-        result = picture(trainer, batch, shown, prompt);
-    if (result == 0) result = tape_backward(op_affine(value, share, 0));
-    tape_record(false);
-    tape_reset();
-    return result;
+typedef struct {
+    Trainer *trainer;
+    int64_t part;
+    double loss; // of the parts so far
+} Watch;
+
+// Of each micro-batch, before its backward pass.
+static int look_at_loss(void *watcher, const DeviceBatch *batch, Tensor *loss, const Tensor *shown,
+                        const Tensor *prompt) {
+    Watch *watch = watcher;
+    Trainer *trainer = watch->trainer;
+    double found = tensor_item(loss);
+    watch->loss += 1 / (double)trainer->config->accumulate * found;
+    if (!isfinite(found)) return explain_loss(trainer, batch, found);
+    return is_sample_step(trainer, watch->part) ? picture(trainer, batch, shown, prompt) : 0;
 }
 
 static int write_zeros(const Trainer *trainer, const Text *names, int64_t count) {
@@ -300,30 +307,117 @@ static int write_record(Trainer *trainer, const StepRecord *record) {
                               (int)(sizeof scalars / sizeof scalars[0]));
 }
 
-static int one_step(Trainer *trainer, StepRecord *record) {
+// What is known of a step now goes to the logs.
+static int finish_record(Trainer *trainer, StepRecord *record) {
     const TrainConfig *config = trainer->config;
-    int64_t step = trainer->context.step = trainer->optimizer.step;
-    double start = clock_seconds();
-    *record = (StepRecord){.step = step + 1, .lr = learning_rate(config, step)};
-    for (int64_t i = 0; i < trainer->optimizer.count; i++)
-        tensor_clear_grad(trainer->optimizer.params[i]);
-    text_free(&trainer->samples);
-    for (int64_t part = 0; part < config->accumulate; part++) {
-        Batch *host = loader_next(trainer->loader);
-        if (!host) return error_int("the loader ended early");
-        DeviceBatch batch = {0};
-        int result = note_samples(trainer, host);
-        if (result == 0) result = device_batch_begin(&batch, host);
-        if (result == 0) result = micro_step(trainer, &batch, part, &record->loss);
-        device_batch_done(&batch);
+    double now = clock_seconds();
+    record->seconds = now - trainer->known;
+    record->images_per_second = (double)(config->batch * config->accumulate) / record->seconds;
+    trainer->known = now;
+    trainer->record = *record;
+    return write_record(trainer, record);
+}
+
+// The next micro-batch on the device; its host's part is the caller's to free.
+static DeviceBatch *next_batch(Trainer *trainer, Batch **host) {
+    *host = loader_next(trainer->loader);
+    if (!*host) return error_null("the loader ended early");
+    return note_samples(trainer, *host) == 0 ? step_batch(&trainer->step, *host) : NULL;
+}
+
+// All micro-batches of a step; *part is the one in the making.
+static int micro_steps(Trainer *trainer, int64_t *part) {
+    const int64_t parts = trainer->config->accumulate;
+    for (*part = 0; *part < parts; ++*part) {
+        Batch *host;
+        DeviceBatch *batch = next_batch(trainer, &host);
+        int result = batch ? step_micro(&trainer->step, batch, *part, parts) : -1;
         batch_free(host);
         if (result != 0) return -1;
     }
-    if (step == 0 && check_gradients(trainer) != 0) return -1;
+    return 0;
+}
+
+// A step whose loss and norm are read, and checked, as they come.
+static int watched_step(Trainer *trainer, StepRecord *record) {
+    const TrainConfig *config = trainer->config;
+    Watch watch = {.trainer = trainer};
+    trainer->step.watch = look_at_loss;
+    trainer->step.watcher = &watch;
+    int result = micro_steps(trainer, &watch.part);
+    trainer->step.watch = NULL;
+    record->loss = watch.loss;
+    if (result != 0) return -1;
+    if (record->step == 1 && check_gradients(trainer) != 0) return -1;
     if (optimizer_update(&trainer->optimizer, config, record->lr, &record->norm) != 0) return -1;
-    record->seconds = clock_seconds() - start;
-    record->images_per_second = (double)(config->batch * config->accumulate) / record->seconds;
-    return write_record(trainer, record);
+    return trainer->looking ? 0 : finish_record(trainer, record);
+}
+
+// ---- steps whose numbers are read later ---------------------------------------------------------
+
+static int slot_of(const StepRecord *record) {
+    return (int)(record->step % FETCH_SLOTS);
+}
+
+// The same without waiting for anything: numbers are read when the next step is under way. Of a
+// step that finds one that is not finite, and of all after it, the device does no update.
+static int late_step(Trainer *trainer, const StepRecord *record) {
+    const Optimizer *optimizer = &trainer->optimizer;
+    int64_t part = 0;
+    if (optimizer_give(&trainer->optimizer, record->lr) != 0 || micro_steps(trainer, &part) != 0 ||
+        step_update(&trainer->step) != 0)
+        return -1;
+    trainer->optimizer.step++;
+    return backend_current()->fetch_begin(slot_of(record), optimizer->found->data,
+                                          sizeof(StepFound));
+}
+
+static int one_step(Trainer *trainer);
+
+// Repeats a step in which something was wrong, watching: its error says what, and in which samples.
+static int look_again(Trainer *trainer, int64_t step) {
+    char *found = string_copy(error_is_set() ? error_take() : "a number was not finite");
+    trainer->pending = (StepRecord){0};
+    trainer->looking = true;
+    trainer->optimizer.step = step - 1;
+    loader_close(trainer->loader);
+    int result = open_loader(trainer);
+    if (result == 0) result = one_step(trainer);
+    if (result == 0) result = error_int("%s; not so when the step is repeated", found);
+    free(found);
+    return result;
+}
+
+// The numbers of a step, when the device has done it.
+static int complete(Trainer *trainer, StepRecord *record) {
+    StepFound found = {0};
+    if (backend_current()->fetch_end(slot_of(record), &found, sizeof found) != 0 || found.stop != 0)
+        return look_again(trainer, record->step);
+    record->loss = found.loss;
+    record->norm = sqrt(found.square);
+    return finish_record(trainer, record);
+}
+
+// Waits for the numbers of the step that is pending, if there is one.
+static int settle(Trainer *trainer) {
+    StepRecord record = trainer->pending;
+    trainer->pending = (StepRecord){0};
+    return record.step > 0 ? complete(trainer, &record) : 0;
+}
+
+static int one_step(Trainer *trainer) {
+    int64_t step = trainer->context.step = trainer->optimizer.step;
+    StepRecord record = {.step = step + 1, .lr = learning_rate(trainer->config, step)};
+    bool late = step_is_late() && step > 0 && !trainer->looking &&
+                !is_sample_step(trainer, trainer->config->accumulate - 1);
+    if (!late && settle(trainer) != 0) return -1;
+    if (trainer->pending.step == 0) trainer->known = clock_seconds();
+    text_free(&trainer->samples);
+    if (!late) return watched_step(trainer, &record);
+    if (late_step(trainer, &record) != 0) return -1;
+    StepRecord before = trainer->pending;
+    trainer->pending = record;
+    return before.step > 0 ? complete(trainer, &before) : 0;
 }
 
 // ---- the loop -----------------------------------------------------------------------------------
@@ -342,6 +436,7 @@ static int finish_task(Trainer *trainer) {
 }
 
 static int save(Trainer *trainer, bool is_best) {
+    if (settle(trainer) != 0) return -1;
     if (run_log_sync(trainer->log) != 0 || event_file_sync(trainer->events) != 0 ||
         validation_sync(&trainer->validation) != 0)
         return -1;
@@ -356,6 +451,13 @@ static int validate(Trainer *trainer, bool *improved) {
     int result = validation_run(&trainer->validation, step, trainer->events, improved);
     if (result != 0 && interrupt_requested()) error_take(), result = 0;
     return result;
+}
+
+// Whether what comes after this step wants its numbers.
+static bool is_due(const Trainer *trainer) {
+    int64_t done = trainer->optimizer.step;
+    return done == trainer->config->steps || done % trainer->config->checkpoint_every == 0 ||
+           validation_due(&trainer->validation, done) || interrupt_requested();
 }
 
 // What comes after a step; *stop: no further one.
@@ -373,8 +475,9 @@ static int after_step(Trainer *trainer, bool *stop, TrainEnd *how) {
     return 0;
 }
 
-static void write_note(const Trainer *trainer, const StepRecord *record, char *note, size_t size) {
+static void write_note(const Trainer *trainer, char *note, size_t size) {
     const Validation *validation = &trainer->validation;
+    const StepRecord *record = &trainer->record;
     int length = snprintf(note, size, "loss %.4g, norm %.3g, %.1f images/s", record->loss,
                           record->norm, record->images_per_second);
     if (validation->step > 0 && length > 0)
@@ -399,13 +502,12 @@ static int loop(Trainer *trainer, TrainEnd *how) {
     progress_begin(&progress, trainer->task->name, "step", trainer->optimizer.step, config->steps,
                    10, trainer->quiet);
     while (trainer->optimizer.step < config->steps && !stop) {
-        StepRecord record;
-        if (one_step(trainer, &record) != 0)
+        if (one_step(trainer) != 0 || (is_due(trainer) && settle(trainer) != 0))
             return error_context("step %lld (%s)", (long long)trainer->context.step + 1,
                                  text_string(&trainer->samples));
         if (after_step(trainer, &stop, how) != 0)
             return error_context("after step %lld", (long long)trainer->optimizer.step);
-        write_note(trainer, &record, note, sizeof note);
+        write_note(trainer, note, sizeof note);
         progress_update(&progress, trainer->optimizer.step, note);
     }
     progress_end(&progress, trainer->optimizer.step, note);

@@ -7,8 +7,11 @@
 #ifndef CUDA_EMULATION_EMULATE_CUH
 #define CUDA_EMULATION_EMULATE_CUH
 
+#include "cuda/emulation/work.h"
+
 #include <stddef.h>
 #include <stdint.h>
+#include <tuple>
 
 #define __global__
 #define __device__
@@ -38,14 +41,31 @@ uint64_t emulate_exchange(unsigned mask, uint64_t value, int flip, const char *f
 
 // ---- what kernel.cuh asks for -------------------------------------------------------------------
 
-template <typename F> static void emulate_call(void *f) {
-    (*(F *)f)();
+// A launch with its arguments, as they are when it is given to the stream.
+template <typename... P> struct EmulateLaunch {
+    const char *name;
+    dim3 grid, block;
+    void (*kernel)(P...);
+    std::tuple<P...> arguments;
+
+    static void call(void *launch) {
+        std::apply(((EmulateLaunch *)launch)->kernel, ((EmulateLaunch *)launch)->arguments);
+    }
+    static int run(void *context) {
+        EmulateLaunch *launch = (EmulateLaunch *)context;
+        return emulate_launch(launch->name, launch->grid, launch->block, call, launch);
+    }
+    static void destroy(void *context) { delete (EmulateLaunch *)context; }
+};
+template <typename... P, typename... A>
+static int emulate_run(const char *name, dim3 grid, dim3 block, void (*kernel)(P...),
+                       const A &...arguments) {
+    EmulateLaunch<P...> launch = {name, grid, block, kernel, std::tuple<P...>((P)arguments...)};
+    if (!emulate_records()) return EmulateLaunch<P...>::run(&launch);
+    return emulate_keep(EmulateLaunch<P...>::run, new EmulateLaunch<P...>(launch),
+                        EmulateLaunch<P...>::destroy);
 }
-template <typename F> static int emulate_run(const char *kernel, dim3 grid, dim3 block, F f) {
-    return emulate_launch(kernel, grid, block, emulate_call<F>, &f);
-}
-#define LAUNCH(kernel, grid, block, ...) \
-    emulate_run(#kernel, grid, block, [=] { (kernel)(__VA_ARGS__); })
+#define LAUNCH(kernel, grid, block, ...) emulate_run(#kernel, grid, block, kernel, __VA_ARGS__)
 
 #define SHARED(T, name, count)         \
     static const char name##_site = 0; \

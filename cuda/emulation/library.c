@@ -8,8 +8,9 @@
 #include "cuda/library.h"
 
 #include "base/error.h"
-#include "cuda/cuda.h"
 #include "base/memory.h"
+#include "cuda/cuda.h"
+#include "cuda/emulation/work.h"
 #include "cuda/host_path.h"
 
 #include <stdlib.h>
@@ -81,7 +82,8 @@ static int product_of(const Product *p, int64_t b, float *left, float *right, fl
     return 0;
 }
 
-int library_product(const Product *p) {
+static int run_product(void *context) {
+    const Product *p = context;
     int result = 0;
     for (int64_t b = 0; b < p->batches && result == 0; b++) {
         float *left = packed(&p->a, p->type, b, p->M, p->K),
@@ -93,6 +95,11 @@ int library_product(const Product *p) {
         free(sums);
     }
     return result;
+}
+
+int library_product(const Product *p) {
+    Product copy = *p;
+    return emulate_work(run_product, &copy, sizeof copy);
 }
 
 // ---- convolutions -------------------------------------------------------------------------------
@@ -131,17 +138,24 @@ static bool declines(const Convolution *p) {
            (s->stride == 3 && s->kh == 1 && s->kw == 1);
 }
 
-int library_convolve(const Convolution *p, void *x, void *weight, void *y, const void *bias,
-                     const void *residual) {
-    if (declines(p)) return LIBRARY_DECLINES;
+typedef struct {
+    Convolution problem;
+    void *x, *weight, *y;
+    const void *bias, *residual;
+} ConvolveWork;
+
+static int run_convolve(void *context) {
+    const ConvolveWork *work = context;
+    const Convolution *p = &work->problem;
+    void *x = work->x, *weight = work->weight, *y = work->y;
     const ConvShape *s = &p->shape;
     int64_t x_count = s->N * s->H * s->W * s->Ci, weight_count = s->Co * s->kh * s->kw * s->Ci,
             y_count = s->N * s->Ho * s->Wo * s->Co;
     float *copies[] = {copy_in(p->pass == CONVOLVE_INPUT ? NULL : x, p->type, x_count),
                        copy_in(p->pass == CONVOLVE_WEIGHT ? NULL : weight, p->type, weight_count),
                        copy_in(p->pass == CONVOLVE_FORWARD ? NULL : y, p->type, y_count),
-                       p->bias ? copy_in(bias, F32, s->Co) : NULL,
-                       p->residual ? copy_in(residual, p->result, y_count) : NULL};
+                       p->bias ? copy_in(work->bias, F32, s->Co) : NULL,
+                       p->residual ? copy_in(work->residual, p->result, y_count) : NULL};
     int result = copies[0] && copies[1] && copies[2]
                      ? convolve(p, copies[0], copies[1], copies[2], copies[3], copies[4])
                      : -1;
@@ -150,6 +164,12 @@ int library_convolve(const Convolution *p, void *x, void *weight, void *y, const
     if (p->pass == CONVOLVE_FORWARD) copy_out(y, p->result, y_count, copies[2]);
     for (size_t i = 0; i < sizeof copies / sizeof *copies; i++) free(copies[i]);
     return result;
+}
+
+int library_convolve(const Convolution *p, void *x, void *weight, void *y, const void *bias,
+                     const void *residual) {
+    ConvolveWork work = {*p, x, weight, y, bias, residual};
+    return declines(p) ? LIBRARY_DECLINES : emulate_work(run_convolve, &work, sizeof work);
 }
 
 // ---- attention ----------------------------------------------------------------------------------
@@ -186,8 +206,16 @@ static int attend(const AttentionProblem *p, float scale, float *copies[ATTENTIO
     return cuda_host()->attention_backward(&args);
 }
 
-int library_attention(const AttentionProblem *p, float scale, const AttentionMemory *m) {
-    if (p->width % 8 != 0) return LIBRARY_DECLINES;
+typedef struct {
+    AttentionProblem problem;
+    float scale;
+    AttentionMemory memory;
+} AttentionWork;
+
+static int run_attention(void *context) {
+    const AttentionWork *work = context;
+    const AttentionProblem *p = &work->problem;
+    const AttentionMemory *m = &work->memory;
     int64_t queries = p->N * p->T * p->heads * p->width, keys = p->N * p->S * p->heads * p->width;
     const void *from[] = {m->q, m->k, m->v, p->backward ? m->y : NULL, m->dy, NULL, NULL, NULL};
     void *to[] = {NULL, NULL, NULL, p->backward ? NULL : m->y, NULL, m->dq, m->dk, m->dv};
@@ -198,11 +226,16 @@ int library_attention(const AttentionProblem *p, float scale, const AttentionMem
         copies[i] = copy_in(from[i], p->type, count);
         failed |= !copies[i];
     }
-    int result = failed ? -1 : attend(p, scale, copies, m->lse);
+    int result = failed ? -1 : attend(p, work->scale, copies, m->lse);
     for (int i = 0; i < ATTENTION_TENSORS; i++) {
         if (to[i] && !failed)
             copy_out(to[i], p->type, i == DK || i == DV ? keys : queries, copies[i]);
         free(copies[i]);
     }
     return result;
+}
+
+int library_attention(const AttentionProblem *p, float scale, const AttentionMemory *m) {
+    AttentionWork work = {*p, scale, *m};
+    return p->width % 8 != 0 ? LIBRARY_DECLINES : emulate_work(run_attention, &work, sizeof work);
 }

@@ -2,20 +2,12 @@
 // The miniature training steps on the emulated CUDA back end, through its own allocator, streams
 // and every kernel, beside the CPU's: the same losses, the same weights after some steps, and the
 // same bits in a second run. A program without a framework, so that it also runs under TSan.
-#include "autograd/backend.h"
-#include "base/error.h"
-#include "base/file.h"
-#include "base/text.h"
 #include "cpu/cpu.h"
 #include "cuda/cuda.h"
 #include "nn/safetensors.h"
-#include "train/trainer.h"
+#include "tests/emulated/runs.h"
 
-#include <jansson.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 // Adam's first steps have the size of the learning rate whatever the gradient's, so that noise in
 // gradients near 0 moves some weights: the weights' limit is a share of how far they went. In bf16
@@ -24,53 +16,19 @@
 static const double LOSS_LIMIT = 1e-5, WEIGHT_LIMIT = 1e-3, BF16_LIMIT = 0.024; // shares
 enum { STEPS = 2, LISTS = 1 << 16 }; // bytes: the optimizer keeps its list of tensors
 
-static char folder[64];
-
-static const char *const settings[] = {
-    "model=miniature",     "threads=1",        "train.batch=2",         "train.lr=1e-3",
-    "train.warmup=1",      "loss.scale=0.125", "train.normalise=batch", "data.count=4",
-    "data.height=16",      "data.width=16",    "data.flip=false",       "data.workers=1",
-    "train.sample_every=0"};
-
-static int set_all(TrainConfig *config, const char *task, const char *name, int steps) {
-    char more[4][128];
-    snprintf(more[0], sizeof more[0], "task=%s", task);
-    snprintf(more[1], sizeof more[1], "train.steps=%d", steps);
-    snprintf(more[2], sizeof more[2], "run=%s/%s-%s", folder, task, name);
-    snprintf(more[3], sizeof more[3], "train.precision=%s",
-             strcmp(name, "bf16") == 0 ? "bf16" : "f32");
-    int result = config_defaults(&train_table, config);
-    for (size_t i = 0; result == 0 && i < sizeof settings / sizeof *settings; i++)
-        result = config_override(&train_table, config, settings[i], "test");
-    for (int i = 0; result == 0 && i < 4; i++)
-        result = config_override(&train_table, config, more[i], "test");
-    return result;
-}
-
 static int train(const Backend *backend, const char *task, const char *name, int steps) {
-    TrainConfig config;
-    TrainEnd end;
-    memset(&config, 0, sizeof config);
-    backend_use(backend);
-    int result = set_all(&config, task, name, steps);
-    if (result == 0) result = train_run(&config, false, true, &end);
-    config_free(&train_table, &config);
-    return result;
+    char run[64], count[64];
+    snprintf(run, sizeof run, "%s-%s", task, name);
+    snprintf(count, sizeof count, "train.steps=%d", steps);
+    const char *const more[] = {
+        count, strcmp(name, "bf16") == 0 ? "train.precision=bf16" : "train.precision=f32", NULL};
+    return run_train(backend, task, run, more);
 }
 
-// The loss of one step from the run's log; NaN when it is not there.
 static double loss_of(const char *task, const char *name, int step) {
-    char path[160], line[1024] = "";
-    double loss = NAN;
-    snprintf(path, sizeof path, "%s/%s-%s/metrics.jsonl", folder, task, name);
-    FILE *file = fopen(path, "r");
-    for (int i = 0; file && i < step; i++)
-        if (!fgets(line, sizeof line, file)) line[0] = '\0';
-    if (file) fclose(file);
-    json_t *json = json_loads(line, 0, NULL);
-    if (json) loss = json_number_value(json_object_get(json, "loss"));
-    json_decref(json);
-    return loss;
+    char run[64];
+    snprintf(run, sizeof run, "%s-%s", task, name);
+    return run_number(run, "loss", step);
 }
 
 static SafeFile *weights_of(const char *task, const char *name) {
@@ -139,8 +97,7 @@ static int check_task(const char *task) {
 }
 
 int main(void) {
-    snprintf(folder, sizeof folder, "/tmp/p2s-step-XXXXXX");
-    if (!mkdtemp(folder)) return 1;
+    if (!run_folder_begin()) return 1;
     cpu_set_threads(1);
     int result = check_task("gen2seg") == 0 && check_task("prompt2seg") == 0 ? 0 : 1;
     if (result != 0) fprintf(stderr, "emulated step: %s\n", error_take());
