@@ -26,6 +26,7 @@ static const char help[] =
     "  --kernels K  fast (the default), reference (the definitions), or fast ones with one kind "
     "of\n"
     "               convolution wherever it can: winograd, direct\n"
+    "  --device D   cpu (the default) or cuda\n"
     "  --threads N  1 to 1024; default all processors\n\n"
     "  p2s run normalise in.safetensors out.safetensors form=training\n"
     "  p2s run unet in.safetensors out.safetensors --model runs/start timestep=999\n";
@@ -36,7 +37,7 @@ static const ComponentGroup *const groups[] = {COMPONENT_GROUPS(GROUP)};
 enum { GROUP_COUNT = sizeof groups / sizeof groups[0] };
 
 typedef struct {
-    const char *model, *kernels;
+    const char *model, *kernels, *device;
     bool list;
     int64_t threads;
     Words words, keys;
@@ -141,7 +142,10 @@ static int run(const RunArguments *arguments) {
         return error_int("%s needs --model DIR", component->name);
     if (!component->needs_model && arguments->model)
         return error_int("%s takes no --model", component->name);
-    if (device_use("cpu", arguments->threads) != 0) return -1;
+    if (strcmp(arguments->device, "cpu") != 0 && strcmp(arguments->kernels, "fast") != 0)
+        return error_int("--kernels chooses among the CPU's, not those of --device %s",
+                         arguments->device);
+    if (device_use(arguments->device, arguments->threads) != 0) return -1;
     if (strcmp(arguments->kernels, "reference") == 0) backend_use(cpu_reference_backend());
     if (strcmp(arguments->kernels, "winograd") == 0) conv_way_force(WAY_WINOGRAD);
     if (strcmp(arguments->kernels, "direct") == 0) conv_way_force(WAY_PATCHES);
@@ -149,11 +153,12 @@ static int run(const RunArguments *arguments) {
 }
 
 int cmd_run(int argc, char **argv) {
-    RunArguments arguments = {.kernels = "fast"};
+    RunArguments arguments = {.kernels = "fast", .device = "cpu"};
     int code = EXIT_OK;
     const Argument table[] = {
         ARG_FLAG("--list", arguments.list), ARG_TEXT("--model", arguments.model),
         ARG_CHOICE("--kernels", arguments.kernels, "fast|winograd|direct|reference"),
+        ARG_CHOICE("--device", arguments.device, "cpu|cuda"),
         ARG_RANGE("--threads", INTEGER, arguments.threads, 1, 1024)};
     const Arguments known = {.help = help,
                              .options = table,

@@ -5,20 +5,29 @@
 # is beside the device's limits and PyTorch.
 #   scripts/cuda_check.sh [OUT.json]   from a clone with build/release/p2s, or OUT/cuda_check.sh of a
 #                                      bundle (scripts/bundle.sh)
+#   scripts/cuda_check.sh --rehearse   without a GPU: the stages that check, on the emulated device
+#                                      (p2s-emulated beside p2s); says what it skips, writes nothing
 # Needs a driver, the toolkit's libraries (looked for beside nvcc, in /usr/local/cuda* and in
 # Python's packages) and python3; compute-sanitizer and PyTorch with diffusers are used if there.
 # Writes bench/results/<date>-<device>.json: an object with the machine, every stage with its time
-# and result, and every row that was measured. Exit code: 0 all good, 1 a stage failed, 3 no GPU.
+# and result, and every row that was measured; and the same with .md: tables, with ratios.
+# Exit code: 0 all good, 1 a stage failed, 3 no GPU.
 #   P2S_BUDGET=SECONDS   of all stages (default 570); what does not fit is left out, and listed
 #   P2S_ONLY="STAGE ..." only these stages
 #   P2S_LOGS=DIR         where the logs stay (default: beside the results)
+#   P2S_BUILD=DIR        the clone's build (default build/release)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
-budget=${P2S_BUDGET:-570}
 
 # ---- the machine ---------------------------------------------------------------------------------
 
-if ! command -v nvidia-smi >/dev/null || ! device=$(nvidia-smi --query-gpu=name --format=csv,noheader -i 0 2>/dev/null); then
+rehearse=
+[ "${1:-}" = --rehearse ] && rehearse=1 && shift
+budget=${P2S_BUDGET:-$((rehearse ? 7200 : 570))}
+build=${P2S_BUILD:-build/release}
+if [ -n "$rehearse" ]; then
+    device="emulated device"
+elif ! command -v nvidia-smi >/dev/null || ! device=$(nvidia-smi --query-gpu=name --format=csv,noheader -i 0 2>/dev/null); then
     echo "cuda_check: no NVIDIA GPU on this machine (nvidia-smi finds none): nothing was checked" >&2
     exit 3
 fi
@@ -38,7 +47,7 @@ export P2S_CUDA_LIBRARIES
 if [ -x ./p2s ]; then
     program=$PWD/p2s plans=$PWD/p2s-plans
 else
-    program=$PWD/build/release/p2s plans=$PWD/build/release/tests/planning/p2s-plans
+    program=$(realpath "$build")/p2s${rehearse:+-emulated} plans=$(realpath "$build")/tests/planning/p2s-plans
     export LD_LIBRARY_PATH=$P2S_CUDA_LIBRARIES:${LD_LIBRARY_PATH:-}
 fi
 if ! why=$("$program" --version 2>&1); then
@@ -49,6 +58,7 @@ fi
 
 out=${1:-bench/results/$(date +%F)-$(printf '%s' "$device" | tr ' A-Z' '-a-z' | tr -cd 'a-z0-9-').json}
 logs=${P2S_LOGS:-${out%.json}-logs}
+[ -z "$rehearse" ] || { logs=${P2S_LOGS:-$(mktemp -d)} out=$logs/rehearsal.json; }
 mkdir -p "$logs" "$(dirname "$out")"
 rows=$logs/rows.jsonl
 : >"$rows"
@@ -66,6 +76,11 @@ stage() {
     shift 2
     log=$logs/$name.log
     if [ -n "${P2S_ONLY:-}" ] && [[ " $P2S_ONLY " != *" $name "* ]]; then return; fi
+    if [ -n "$rehearse" ] && [[ " $rehearsed " != *" $name "* ]]; then
+        printf '%-34s skipped: needs a GPU\n' "$name"
+        return
+    fi
+    [ -z "$rehearse" ] || most=$((20 * most)) # the emulated device is slow
     [ "$most" -lt "$(left)" ] || most=$(left)
     if [ "$most" -lt 5 ]; then
         printf '%-34s left out: no time left\n' "$name"
@@ -92,12 +107,18 @@ has() {
     return 1
 }
 
-echo "$device, $(nvidia-smi --query-gpu=driver_version,memory.total --format=csv,noheader -i 0)"
-say "{\"machine\": \"$device\", \"driver\": \"$(nvidia-smi --query-gpu=driver_version --format=csv,noheader -i 0)\", \"date\": \"$(date +%FT%T)\", \"commit\": \"$(cat COMMIT 2>/dev/null || git rev-parse HEAD)\"}"
+# What says something without a GPU, and ends soon.
+rehearsed="op-cases fixtures step-gradients recording"
+smi() { [ -n "$rehearse" ] && echo none || nvidia-smi --query-gpu="$1" --format=csv,noheader -i 0; }
+echo "$device, $(smi driver_version,memory.total)"
+[ -z "$rehearse" ] || echo "A rehearsal: nothing here ran on a GPU, and no time is meant."
+say "{\"machine\": \"$device\", \"driver\": \"$(smi driver_version)\", \"date\": \"$(date +%FT%T)\", \"commit\": \"$(cat COMMIT 2>/dev/null || git rev-parse HEAD)\"}"
 
 # Does it compute what the CPU does?
 stage op-cases 120 "$program" check --device cuda
 stage step-gradients 60 scripts/check_cuda_step.sh "$program" 1
+stage fixtures 60 scripts/check_fixtures.py "$program" --device cuda
+stage recording 60 scripts/check_recording.sh "$program" 5
 stage fifty-steps 90 scripts/check_cuda_step.sh "$program" 50 train.checkpoint_every=1000 train.warmup=5
 if [ -x "$plans" ]; then
     stage device-description 20 "$plans" --describe
@@ -139,6 +160,7 @@ fi
 if [ -f peers/torch_peer.py ] && python3 -c 'import torch, diffusers' 2>/dev/null; then
     stage peer-gen2seg-480x640-8 60 bash -c "peer gen2seg 480x640 8"
     stage peer-prompt2seg-480x640-8 60 bash -c "peer prompt2seg 480x640 8"
+    stage peer-prompt2seg-480x640-8-compiled 120 bash -c "peer prompt2seg 480x640 8 --compile"
     stage peer-gen2seg-480x640-8-compiled 200 bash -c "peer gen2seg 480x640 8 --compile"
 else
     echo "peer: skipped: no torch_peer.py, torch or diffusers"
@@ -184,7 +206,37 @@ for row in measured:
 for row in measured:
     if row.get("case") == "step":
         print(f"{row['of']:34} {row['batch'] / row['seconds']:8.2f} images/s")
-print("results:", sys.argv[2])
+
+# Whole steps beside the peak that was measured and PyTorch; FLOPs of a step on an image of 480x640.
+work = {"gen2seg": 10195e9, "prompt2seg": 10043e9}
+peaks = {row["of"][4:]: row["matmul_gflops"] * 1e9 for row in measured if row.get("case") == "machine"}
+steps = {row["of"]: row for row in measured if row.get("case") == "step"}
+lines = ["| step | images/s | share of peak | memory GB | recorded | of eager PyTorch | of compiled |",
+         "|---|---|---|---|---|---|---|"]
+def rate(row):
+    return row["batch"] / row["seconds"]
+for name, row in steps.items():
+    if not name.startswith("step-"):
+        continue
+    height, width = map(int, row["size"].split("x"))
+    flops = work.get(row["kind"], 0) * height * width / (480 * 640) * rate(row)
+    peak = peaks.get(row["type"])
+    peers = [steps.get(f"peer-{row['kind']}-{row['size']}-{row['batch']}{end}") for end in ("", "-compiled")]
+    same = row["type"] == "bf16"
+    cells = [f"{rate(row):.2f}", f"{100 * flops / peak:.0f} %" if peak else "",
+             f"{row.get('held_bytes', 0) / 1e9:.1f}", "yes" if row.get("replays") else "no"]
+    cells += [f"{rate(row) / rate(peer):.2f}" if same and peer else "" for peer in peers]
+    lines.append("| " + " | ".join([name[5:]] + cells) + " |")
+lines += ["", "| convolution | pass | TFLOP/s | share |", "|---|---|---|---|"]
+for row in measured:
+    if row.get("case") == "conv3x3":
+        lines.append(f"| {row['of']} {row['shape']} | {row['pass_']} | {row['gflops'] / 1e3:.1f} | {100 * row['share']:.0f} % |")
+lines += ["", "| stage | result | s |", "|---|---|---|"]
+lines += [f"| {row['stage']} | {row['result']} | {row.get('seconds', '')} |" for row in stages]
+table = sys.argv[2].rsplit(".", 1)[0] + ".md"
+with open(table, "w") as file:
+    file.write(f"# {machine['machine']}, {machine['date']}, {machine['commit'][:7]}\n\n" + "\n".join(lines) + "\n")
+print("results:", sys.argv[2], table)
 PYTHON
 [ $failed -eq 0 ] || {
     echo "cuda_check: $failed stages failed; logs in $logs"
