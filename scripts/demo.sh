@@ -4,13 +4,13 @@
 # Prompt2Seg and the trivial rows on the same prompts with the small trained model that is part of the
 # project, trains its prompt branch once more from the beginning, live, scores that one too, and draws
 # pages of pictures.
-#   scripts/demo.sh [seed=N] [out=DIR] [steps=N]     default seed=0 out=runs/demo steps=2500
+#   scripts/demo.sh [seed=N] [out=DIR] [steps=N]     default seed=0 out=runs/demo steps=2000
 # Writes DIR/results.json, DIR/table.md and DIR/pages/*.png, the same under DIR/live for the branch
 # that was trained live, and its run folder DIR/prompt2seg; a DIR that exists is refused.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-seed=0 out=runs/demo steps=2500
+seed=0 out=runs/demo steps=2000
 for argument in "$@"; do
     case $argument in
     seed=* | out=* | steps=*) declare "${argument%%=*}=${argument#*=}" ;;
