@@ -75,7 +75,7 @@ faults() {
     fault token-composition nn/tokenizer.c 's/UNINORM_NFC/UNINORM_NFD/' tokenize
     fault token-map nn/tokenizer_files.c 's/\(old \|\| !in_config\)/!in_config/' empty_prompt
     fault prompt-map nn/prompt_map.c 's/-0\.5 \* distance/-0.6 * distance/' step.prompt2seg
-    fault resize-weights data/resample.c 's/FRACTION_BITS = 22/FRACTION_BITS = 21/' resize
+    fault resize-weights data/resample.c 's/return \(int32_t\)\(scaled < 0\.0 \? scaled - 0\.5 : scaled \+ 0\.5\);/return 2 * (int32_t)(scaled < 0.0 ? scaled \/ 2 - 0.5 : scaled \/ 2 + 0.5);/' resize
     fault bilateral-rounding eval/joint_bilateral.c 's/rintf\(numerator \* \(1.0f \/ denominator\)\)/floorf(numerator * (1.0f \/ denominator) + 0.5f)/' joint_bilateral
     fault edge-direction eval/edges.c 's/13573/13239/' edges
     fault edge-ties eval/edges.c 's/g\.square > square_at\(field, x - 1, y\) \&\&/g.square >= square_at(field, x - 1, y) \&\&/' edges
@@ -84,7 +84,7 @@ faults() {
     fault next-point-ties eval/prompter.c 's/squared\[i\] > squared\[best\]/squared[i] >= squared[best]/' next_point
     fault component-neighbours eval/components.c 's/int y0 = y > 0 \? y - 1 : 0, y1 = y \+ 1 < f->height \? y \+ 1 : y;/int y0 = y, y1 = y;/' components
     fault prediction-padding eval/predictor.c 's/: geometry->inner_width - 1;/: 0;/' interop.predict
-    fault prediction-latent eval/predictor.c 's/settings\.x0 == PREDICT_X0_IMAGE/settings.x0 != PREDICT_X0_IMAGE/' interop.predict
+    fault prediction-latent eval/predictor.c 's/settings->x0 == PREDICT_X0_IMAGE/settings->x0 != PREDICT_X0_IMAGE/' interop.predict
     return "$missed"
 }
 
