@@ -22,6 +22,7 @@
 #include "cuda/memory.h"
 #include "cuda/operand.h"
 #include "cuda/plan_cache.h"
+#include "cuda/rounded.h"
 #include "nn/model.h"
 #include "train/plan.h"
 
@@ -46,6 +47,11 @@ void *cuda_scratch(const char *op, size_t bytes) {
 
 void cuda_free(void *memory, size_t bytes) {
     (void)memory, (void)bytes;
+}
+
+void *rounded_values(const Tensor *tensor) {
+    (void)tensor;
+    return somewhere;
 }
 
 int cuda_copy(void *to, const void *from, size_t bytes) {
