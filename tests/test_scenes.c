@@ -379,7 +379,10 @@ Test(export, writes_images_labels_and_annotations_that_read_back_the_same) {
 }
 
 Test(export, reports_every_failed_allocation_and_leaves_all_or_nothing) {
-    const char *folder = "/tmp/p2s-scenes-memory";
+    char folder[64], aside[80], written[112]; // of this process: several may run at a time
+    snprintf(folder, sizeof folder, "/tmp/p2s-scenes-memory-%ld", (long)getpid());
+    snprintf(aside, sizeof aside, "%s.p2s-tmp", folder);
+    snprintf(written, sizeof written, "%s/annotations/instances.json", folder);
     folder_remove(folder);
     const DatasetOptions options = {.count = 1, .size = 16};
     Dataset *set = dataset_open("scenes", &options);
@@ -393,10 +396,9 @@ Test(export, reports_every_failed_allocation_and_leaves_all_or_nothing) {
         if (status == 0) break;
         cr_expect(strstr(error_take(), "out of memory"));
         // After the folder stood in its place only the flush of its parent can fail.
-        cr_expect(!folder_exists(folder) ||
-                  file_exists("/tmp/p2s-scenes-memory/annotations/instances.json"));
+        cr_expect(!folder_exists(folder) || file_exists(written));
         folder_remove(folder);
-        cr_expect(!folder_exists("/tmp/p2s-scenes-memory.p2s-tmp"));
+        cr_expect(!folder_exists(aside));
     }
     cr_expect_gt(failures, 10);
     dataset_close(set);
