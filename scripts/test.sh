@@ -49,9 +49,9 @@ check() {
     fi
 }
 
-# The test programs of a build.
+# The test programs of a build: two at a time of those that use one processor.
 tests() {
-    stage "tests $1" ctest --test-dir "build/$1" -V --timeout 300
+    stage "tests $1" ctest --test-dir "build/$1" -V -j 2 --timeout 300
     local code=$? counts
     read -r -a counts < <(awk -f scripts/count_tests.awk "$log")
     [ $code -ne 0 ] && [ "${counts[1]}" -eq 0 ] && counts[1]=1
