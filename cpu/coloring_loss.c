@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The coloring loss, forward and gradient in one sweep over pixels x regions. Pixels are swept in a
 // fixed number of blocks, each with its own sums, so that the result does not depend on the number
-// of threads. See coloring_regions.h for the terms.
+// of threads. See coloring_regions.h for the terms; the fast kernel brings its own sweep.
 #include "cpu/coloring_regions.h"
 #include "cpu/kernel.h"
 
@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 enum { BLOCKS = 16 };
+
+typedef CPU(coloring_sweep) Sweep;
 
 static double clip(double x) {
     return x < -1 ? -1 : x > 1 ? 1 : x;
@@ -65,7 +67,7 @@ static double sweep(const ColoringImage *image, const int32_t *labels, const rea
 // Adds what reaches a pixel through its region's mean, and scales.
 static void finish(const ColoringImage *image, const int32_t *labels, real *dprediction,
                    int64_t pixels) {
-#pragma omp parallel for schedule(static) if (pixels > 1 << 13)
+#pragma omp parallel for schedule(static) if (pixels > 1 << 14)
     for (int64_t i = 0; i < pixels; i++) {
         int32_t own = coloring_region(image, labels[i]);
         const ColoringRegion *region = own >= 0 ? &image->regions[own] : NULL;
@@ -77,18 +79,19 @@ static void finish(const ColoringImage *image, const int32_t *labels, real *dpre
     }
 }
 
-// The loss of one image, `scale` included.
-static double image_loss(const coloring_loss_args *args, ColoringImage *image, int64_t index,
-                         double (*dmeans)[3]) {
+// The loss of one image, `scale` included. Neighbouring blocks go to one thread: two that touch a
+// fresh huge page at once both clear one.
+static double image_loss(const coloring_loss_args *args, Sweep *sweep_block, ColoringImage *image,
+                         int64_t index, double (*dmeans)[3]) {
     int64_t pixels = args->labels->shape[1] * args->labels->shape[2];
     const int32_t *labels = (const int32_t *)args->labels->data + index * pixels;
     const real *prediction = values(args->prediction) + 3 * index * pixels;
     real *dprediction = values(args->dprediction) + 3 * index * pixels;
     double losses[BLOCKS], loss = coloring_mean_term(image);
-#pragma omp parallel for schedule(static, 1) if (pixels * (image->count + 8) > 1 << 15)
+#pragma omp parallel for schedule(static) if (pixels * (image->count + 8) > 1 << 17)
     for (int64_t block = 0; block < BLOCKS; block++)
-        losses[block] = sweep(image, labels, prediction, dprediction, block * pixels / BLOCKS,
-                              (block + 1) * pixels / BLOCKS, dmeans + block * image->count);
+        losses[block] = sweep_block(image, labels, prediction, dprediction, block * pixels / BLOCKS,
+                                    (block + 1) * pixels / BLOCKS, dmeans + block * image->count);
     for (int64_t block = 0; block < BLOCKS; block++) {
         loss += losses[block];
         for (int64_t r = 0; r < image->count; r++)
@@ -99,19 +102,23 @@ static double image_loss(const coloring_loss_args *args, ColoringImage *image, i
     return image->scale * loss;
 }
 
-int CPU(coloring_loss_forward)(const coloring_loss_args *args) {
+int CPU(coloring_loss_by)(const coloring_loss_args *args, Sweep *sweep_block) {
     double loss = 0;
     for (int64_t index = 0; index < args->labels->shape[0]; index++) {
         ColoringImage image;
         if (coloring_image_init(&image, args, index) != 0) return -1;
         double(*dmeans)[3] = calloc(BLOCKS * (size_t)image.count + 1, sizeof *dmeans);
-        if (dmeans) loss += image_loss(args, &image, index, dmeans);
+        if (dmeans) loss += image_loss(args, sweep_block, &image, index, dmeans);
         coloring_image_free(&image);
         if (!dmeans) return error_int("coloring_loss: out of memory");
         free(dmeans);
     }
     values(args->loss)[0] = (real)loss;
     return 0;
+}
+
+int CPU(coloring_loss_forward)(const coloring_loss_args *args) {
+    return CPU(coloring_loss_by)(args, sweep);
 }
 
 int CPU(coloring_loss_backward)(const coloring_loss_args *args) {

@@ -39,4 +39,17 @@ static inline int32_t coloring_region(const ColoringImage *image, int32_t label)
     return image->region_of[label + 1];
 }
 
+// The terms of pixels [begin, end) but the mean term: returns their sum, writes their gradients,
+// and adds those of the means to dmeans, all before `scale`.
+typedef double cpu_coloring_sweep_f32(const ColoringImage *image, const int32_t *labels,
+                                      const float *prediction, float *dprediction, int64_t begin,
+                                      int64_t end, double (*dmeans)[3]);
+typedef double cpu_coloring_sweep_f64(const ColoringImage *image, const int32_t *labels,
+                                      const double *prediction, double *dprediction, int64_t begin,
+                                      int64_t end, double (*dmeans)[3]);
+
+// The forward of the loss with that sweep.
+int cpu_coloring_loss_by_f32(const coloring_loss_args *args, cpu_coloring_sweep_f32 *sweep);
+int cpu_coloring_loss_by_f64(const coloring_loss_args *args, cpu_coloring_sweep_f64 *sweep);
+
 #endif

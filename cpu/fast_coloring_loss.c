@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The coloring loss in float: tiles of pixels in planes, swept once by every region; all sums that
-// cross tiles are double. Blocks as in coloring_loss.c, so the result does not depend on threads.
-#include "base/error.h"
+// The sweep of the coloring loss in float: tiles of pixels in planes, swept once by every region;
+// all sums that cross tiles are double. The rest is that of coloring_loss.c.
 #include "cpu/coloring_regions.h"
 #include "cpu/fast_kernel.h"
 #include "cpu/fast_vector.h"
 
 #include <math.h>
-#include <stdlib.h>
 
-enum { BLOCKS = 16, TILE = 256 };
+enum { TILE = 256 };
 
 typedef struct {
     float p[3][TILE], dp[3][TILE];
@@ -93,56 +91,8 @@ static double sweep(const ColoringImage *image, const int32_t *labels, const flo
     return loss;
 }
 
-// Adds what reaches a pixel through its region's mean, and scales.
-static void finish(const ColoringImage *image, const int32_t *labels, float *dprediction,
-                   int64_t pixels) {
-#pragma omp parallel for schedule(static) if (pixels > 1 << 14)
-    for (int64_t i = 0; i < pixels; i++) {
-        int32_t own = coloring_region(image, labels[i]);
-        const ColoringRegion *region = own >= 0 ? &image->regions[own] : NULL;
-        for (int c = 0; c < 3; c++) {
-            double d = (double)dprediction[3 * i + c];
-            if (region && !region->black) d += region->dmean[c] / (double)region->size;
-            dprediction[3 * i + c] = (float)(image->scale * d);
-        }
-    }
-}
-
-// Neighbouring blocks go to one thread: two that touch a fresh huge page at once both clear one.
-static double image_loss(const coloring_loss_args *args, ColoringImage *image, int64_t index,
-                         double (*dmeans)[3]) {
-    int64_t pixels = args->labels->shape[1] * args->labels->shape[2];
-    const int32_t *labels = (const int32_t *)args->labels->data + index * pixels;
-    const float *prediction = (const float *)args->prediction->data + 3 * index * pixels;
-    float *dprediction = (float *)args->dprediction->data + 3 * index * pixels;
-    double losses[BLOCKS], loss = coloring_mean_term(image);
-#pragma omp parallel for schedule(static) if (pixels * (image->count + 8) > 1 << 17)
-    for (int64_t block = 0; block < BLOCKS; block++)
-        losses[block] = sweep(image, labels, prediction, dprediction, block * pixels / BLOCKS,
-                              (block + 1) * pixels / BLOCKS, dmeans + block * image->count);
-    for (int64_t block = 0; block < BLOCKS; block++) {
-        loss += losses[block];
-        for (int64_t r = 0; r < image->count; r++)
-            for (int c = 0; c < 3; c++)
-                image->regions[r].dmean[c] += dmeans[block * image->count + r][c];
-    }
-    finish(image, labels, dprediction, pixels);
-    return image->scale * loss;
-}
-
 int ISA(fast_coloring_loss_forward)(const coloring_loss_args *args) {
-    double loss = 0;
-    for (int64_t index = 0; index < args->labels->shape[0]; index++) {
-        ColoringImage image;
-        if (coloring_image_init(&image, args, index) != 0) return -1;
-        double(*dmeans)[3] = calloc(BLOCKS * (size_t)image.count + 1, sizeof *dmeans);
-        if (dmeans) loss += image_loss(args, &image, index, dmeans);
-        coloring_image_free(&image);
-        if (!dmeans) return error_int("coloring_loss: out of memory");
-        free(dmeans);
-    }
-    *(float *)args->loss->data = (float)loss;
-    return 0;
+    return cpu_coloring_loss_by_f32(args, sweep);
 }
 
 int ISA(fast_coloring_loss_backward)(const coloring_loss_args *args) {
