@@ -74,6 +74,9 @@ static int set_up(Evaluation *evaluation) {
     if (open_sets(evaluation) || find_fit_set(evaluation) || find_page_system(evaluation) ||
         new_goals(evaluation))
         return -1;
+    if (config->prompts == PROMPTS_BOTH &&
+        systems_add_random(&evaluation->systems, &evaluation->random_systems))
+        return -1;
     evaluation->report = report_new((uint64_t)config->seed);
     evaluation->attached = json_object();
     return evaluation->report && evaluation->attached ? 0 : -1;
@@ -115,6 +118,7 @@ void evaluation_free(Evaluation *evaluation) {
     free(evaluation->benchmarks);
     free(evaluation->results);
     systems_free(&evaluation->systems);
+    systems_free(&evaluation->random_systems);
     report_free(evaluation->report);
     json_decref(evaluation->attached);
     free(evaluation);

@@ -18,8 +18,10 @@ void evaluation_free(Evaluation *evaluation);
 
 // Scores every instance of every set that is no crowd, not smaller than limit.min_area and not
 // wholly ignored, with every system. Each is given the same first point; further points of a system
-// follow from its own mask, and with n points it appears as "NAME@n". With `fit` a system's
-// read-out is first fitted (fit.h) on that set, and "NAME fixed" has the configured one. With
+// follow from its own mask, and with n points it appears as "NAME@n". With prompt.kind=both it also
+// appears as "NAME@random", with a random first point alone (not systems that read masks). With
+// `fit` a system's read-out is first fitted (fit.h) on that set, apart for random points, and "NAME
+// fixed" has the configured one. With
 // best_threshold, systems with a threshold also appear as "NAME best threshold (set)" and
 // "(image)", chosen from fit_thresholds. Fails, naming the sample, on one that cannot be read, and
 // when the program is interrupted. `quiet`: no progress line.

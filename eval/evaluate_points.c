@@ -51,16 +51,16 @@ static int click_again(System *system, Target *target, uint8_t *mask) {
     return system_predict(system, target, mask);
 }
 
-// The row of the second first point, alone.
-static int score_random(Evaluation *evaluation, System *system, const Target *given,
-                        uint8_t *mask) {
-    Target target = *given;
-    target.points[0] = given->second;
+Target target_second(const Target *target) {
+    Target second = *target;
+    second.points[0] = target->second;
+    return second;
+}
+
+int score_second(Evaluation *evaluation, System *system, const Target *given, uint8_t *mask) {
+    Target target = target_second(given);
     if (system_predict(system, &target, mask)) return error_context("%s", system->name);
-    char *name = text_format("%s@random", system->name);
-    int result = name ? add_row(evaluation, &target, name, target_score(&target, mask)) : -1;
-    free(name);
-    return result;
+    return add_row(evaluation, &target, system->name, target_score(&target, mask));
 }
 
 int score_points(Evaluation *evaluation, PointsToGoal *goal, System *system, const Target *given,
@@ -82,8 +82,7 @@ int score_points(Evaluation *evaluation, PointsToGoal *goal, System *system, con
     }
     goal->points += reached ? reached : most;
     goal->reached += reached > 0;
-    if (evaluation->config->prompts != PROMPTS_BOTH) return 0;
-    return score_random(evaluation, system, given, mask);
+    return 0;
 }
 
 // Adds the lines of one system: mean number of points, share that reached the goal, IoU by points.

@@ -46,9 +46,10 @@ struct Evaluation {
     SetResult *results;    // [set_count]
     size_t set_count;
     SystemList systems;
-    System *page_system; // in the list
-    size_t fit_set;      // SIZE_MAX without one
-    Fit *fit;            // while fitting
+    SystemList random_systems; // for the random point too with prompt.kind=both, else empty
+    System *page_system;       // in the list
+    size_t fit_set;            // SIZE_MAX without one
+    Fit *fit, *random_fit;     // while fitting
     Report *report;
     json_t *attached; // what results.json holds beside "sets"
     char *masks;      // the folder that masks are written to until the end, NULL without
@@ -63,10 +64,14 @@ typedef int TargetVisit(Evaluation *evaluation, size_t set, int64_t sample, Targ
 int evaluate_fit(Evaluation *evaluation);
 int evaluate_set(Evaluation *evaluation, size_t set);
 
-// Scores one system with 1 point, clicking on with up to prompt.points, and with a random point if
-// prompt.kind=both: a row each. *first: the IoU with 1. mask: work space [H,W].
+// Scores one system with 1 point, and clicking on with up to prompt.points: a row each. *first: the
+// IoU with 1. mask: work space [H,W].
 int score_points(Evaluation *evaluation, PointsToGoal *goal, System *system, const Target *given,
                  uint8_t *mask, double *first);
+
+// The target with its second first point; scores one system with that.
+Target target_second(const Target *target);
+int score_second(Evaluation *evaluation, System *system, const Target *given, uint8_t *mask);
 
 // "points_to_80" of a set in results.json and table.md, when there is more than one point.
 int attach_goals(Evaluation *evaluation, size_t set);

@@ -73,14 +73,6 @@ static int visit_instance(Evaluation *evaluation, Walk *walk, int64_t index, con
     return result;
 }
 
-// The branch's output for a point in the middle of the image.
-static int add_dependence(Evaluation *evaluation, size_t set, Features *features) {
-    ImageDependence *dependence = &evaluation->results[set].dependence;
-    const PixelPoint middle = {features->image->width / 2, features->image->height / 2};
-    const Image *output = features_get(features, FEATURES_BRANCH, &middle, 1);
-    return output && image_dependence_add(dependence, output) >= 0 ? 0 : -1;
-}
-
 static bool wants_dependence(const Evaluation *evaluation, const Walk *walk) {
     if (evaluation->results[walk->set].dependence.images >= evaluation->config->dependence)
         return false;
@@ -96,9 +88,10 @@ static int visit_read(Evaluation *evaluation, Walk *walk, int64_t index, const S
     Features features;
     features_begin(&features, evaluation->model, &sample->image);
     int result = 0;
-    if (dependence && wants_dependence(evaluation, walk))
-        result = add_dependence(evaluation, walk->set, &features);
-    features_forget_prompted(&features);
+    if (dependence && wants_dependence(evaluation, walk) &&
+        image_dependence_add(&evaluation->results[walk->set].dependence, evaluation->model,
+                             &sample->image) < 0)
+        result = -1;
     for (int i = 0; i < sample->instance_count && result == 0; i++)
         result = visit_instance(evaluation, walk, index, sample, i, truth, &features);
     features_done(&features);
@@ -146,36 +139,47 @@ static json_t *fitted_json(const System *system, double miou) {
     return json;
 }
 
-static int attach_fitted(Evaluation *evaluation, const double *miou) {
-    json_t *systems = json_object();
-    for (size_t i = 0; i < evaluation->systems.count; i++) {
-        const System *system = &evaluation->systems.items[i];
-        if (system_can_be_fitted(system))
-            json_object_set_new(systems, system->name, fitted_json(system, miou[i]));
+static int fit_visit(Evaluation *evaluation, size_t set, int64_t sample, Target *target) {
+    (void)set;
+    (void)sample;
+    Target second = target_second(target);
+    return fit_add(evaluation->fit, target) || fit_add(evaluation->random_fit, &second) ? -1 : 0;
+}
+
+// Puts the best read-outs into the systems of the list, and into the JSON.
+static int apply_fit(const Fit *fit, const SystemList *list, json_t *json) {
+    double *miou = array_new(list->count, sizeof *miou);
+    int result = miou ? fit_apply(fit, miou) : -1;
+    for (size_t i = 0; i < list->count && result == 0; i++)
+        if (system_can_be_fitted(&list->items[i]))
+            json_object_set_new(json, list->items[i].name, fitted_json(&list->items[i], miou[i]));
+    free(miou);
+    return result;
+}
+
+static int apply_fits(Evaluation *evaluation) {
+    json_t *json = json_object();
+    if (apply_fit(evaluation->fit, &evaluation->systems, json) ||
+        apply_fit(evaluation->random_fit, &evaluation->random_systems, json)) {
+        json_decref(json);
+        return -1;
     }
     return attach(evaluation, "fitted", "on",
                   json_string(evaluation->benchmarks[evaluation->fit_set].name)) ||
-                   attach(evaluation, "fitted", "systems", systems)
+                   attach(evaluation, "fitted", "systems", json)
                ? -1
                : 0;
 }
 
-static int fit_visit(Evaluation *evaluation, size_t set, int64_t sample, Target *target) {
-    (void)set;
-    (void)sample;
-    return fit_add(evaluation->fit, target);
-}
-
 int evaluate_fit(Evaluation *evaluation) {
     evaluation->fit = fit_new(&evaluation->systems);
-    double *miou = array_new(evaluation->systems.count, sizeof *miou);
-    int result = evaluation->fit && miou ? 0 : -1;
+    evaluation->random_fit = evaluation->fit ? fit_new(&evaluation->random_systems) : NULL;
+    int result = evaluation->random_fit ? 0 : -1;
     if (result == 0) result = visit_set(evaluation, evaluation->fit_set, fit_visit, false);
-    if (result == 0) result = fit_apply(evaluation->fit, miou);
-    if (result == 0) result = attach_fitted(evaluation, miou);
-    free(miou);
+    if (result == 0) result = apply_fits(evaluation);
     fit_free(evaluation->fit);
-    evaluation->fit = NULL;
+    fit_free(evaluation->random_fit);
+    evaluation->fit = evaluation->random_fit = NULL;
     return result;
 }
 
@@ -226,6 +230,8 @@ static int score_visit(Evaluation *evaluation, size_t set, int64_t sample, Targe
         result = score_points(evaluation, &set_result->goals[s], system, target, mask, &iou);
         if (system == evaluation->page_system) scored->iou = iou;
     }
+    for (size_t s = 0; s < evaluation->random_systems.count && result == 0; s++)
+        result = score_second(evaluation, &evaluation->random_systems.items[s], target, mask);
     if (result == 0 && evaluation->config->best_threshold)
         result = add_curves(evaluation, target, scored);
     free(mask);
@@ -310,12 +316,15 @@ static int attach_missing(Evaluation *evaluation, size_t set) {
 }
 
 static int attach_dependence(Evaluation *evaluation, size_t set) {
-    const ImageDependence *dependence = &evaluation->results[set].dependence;
-    if (dependence->images < 2) return 0;
-    return attach(evaluation, "image_dependence", evaluation->benchmarks[set].name,
-                  json_pack("{s:I, s:f, s:f}", "images", (json_int_t)dependence->images,
-                            "deviation", image_dependence_deviation(dependence), "level",
-                            image_dependence_level(dependence)));
+    ImageDependence *dependence = &evaluation->results[set].dependence;
+    int result = 0;
+    if (dependence->images > 1)
+        result = attach(evaluation, "image_dependence", evaluation->benchmarks[set].name,
+                        json_pack("{s:I, s:f, s:f}", "images", (json_int_t)dependence->images,
+                                  "deviation", image_dependence_deviation(dependence), "level",
+                                  image_dependence_level(dependence)));
+    image_dependence_free(dependence);
+    return result;
 }
 
 int evaluate_set(Evaluation *evaluation, size_t set) {

@@ -46,7 +46,8 @@ static const Image *branch(Features *features, const PixelPoint *points, int cou
     PromptedFeatures *entry = &features->prompted[features->count++];
     *entry = (PromptedFeatures){.count = count};
     memcpy(entry->points, points, size);
-    if (model->prompted(model->context, features->image, points, count, &entry->image) == 0 &&
+    if (model->prompted(model->context, features->image, features->image, points, count,
+                        &entry->image) == 0 &&
         check_size(&entry->image, features->image) == 0)
         return &entry->image;
     image_free(&entry->image);

@@ -10,12 +10,13 @@
 #include <stddef.h>
 
 // A model as the evaluation sees it. Both functions make an 8-bit RGB image of the input's size,
-// which the caller frees. A function that the model does not have is NULL.
+// which the caller frees. A function that the model does not have is NULL. `drawn_on`, of the
+// image's size and as a rule the image itself, is what a confidence map of the prompt is drawn on.
 typedef struct {
     void *context;
     int (*features)(void *context, const Image *image, Image *features);
-    int (*prompted)(void *context, const Image *image, const PixelPoint *points, int count,
-                    Image *features);
+    int (*prompted)(void *context, const Image *image, const Image *drawn_on,
+                    const PixelPoint *points, int count, Image *features);
 } EvalModel;
 
 typedef enum {

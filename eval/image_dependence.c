@@ -6,31 +6,41 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static size_t value_count(const ImageDependence *dependence) {
-    return 3 * (size_t)dependence->width * (size_t)dependence->height;
+    return 3 * (size_t)dependence->first.width * (size_t)dependence->first.height;
 }
 
-static int begin(ImageDependence *dependence, const Image *output) {
-    dependence->width = output->width;
-    dependence->height = output->height;
+static int begin(ImageDependence *dependence, const Image *image) {
+    if (image_new(&dependence->first, image->width, image->height, 3)) return -1;
+    memcpy(dependence->first.pixels, image->pixels, value_count(dependence));
     dependence->sum = array_new(value_count(dependence), sizeof(double));
     dependence->squares = array_new(value_count(dependence), sizeof(double));
     return dependence->sum && dependence->squares ? 0 : -1;
 }
 
-int image_dependence_add(ImageDependence *dependence, const Image *output) {
-    if (dependence->images == 0 && begin(dependence, output)) {
-        image_dependence_free(dependence);
-        return -1;
-    }
-    if (output->width != dependence->width || output->height != dependence->height) return 0;
+static void add(ImageDependence *dependence, const Image *output) {
     for (size_t i = 0; i < value_count(dependence); i++) {
         const double value = output->pixels[i];
         dependence->sum[i] += value;
         dependence->squares[i] += value * value;
     }
     dependence->images++;
+}
+
+int image_dependence_add(ImageDependence *dependence, const EvalModel *model, const Image *image) {
+    const PixelPoint middle = {image->width / 2, image->height / 2};
+    Image output = {0};
+    if (dependence->images == 0 && begin(dependence, image)) {
+        image_dependence_free(dependence);
+        return -1;
+    }
+    const Image *first = &dependence->first;
+    if (image->width != first->width || image->height != first->height) return 0;
+    if (model->prompted(model->context, image, first, &middle, 1, &output)) return -1;
+    add(dependence, &output);
+    image_free(&output);
     return 1;
 }
 
@@ -53,6 +63,7 @@ double image_dependence_level(const ImageDependence *dependence) {
 }
 
 void image_dependence_free(ImageDependence *dependence) {
+    image_free(&dependence->first);
     free(dependence->sum);
     free(dependence->squares);
     *dependence = (ImageDependence){0};

@@ -237,55 +237,75 @@ static Tensor *condition_of(Predictor *predictor, const PixelPoint *points, int 
     return made ? map : NULL;
 }
 
-static Tensor *prompted(Predictor *predictor, const PixelPoint *points, int count) {
+// A prompt, and the picture that a confidence map of it is drawn on.
+typedef struct {
+    const Image *drawn_on;
+    const PixelPoint *points;
+    int count;
+} Prompt;
+
+static Tensor *prompted(Predictor *predictor, const Image *image, const Prompt *prompt) {
     Model *model = predictor->model;
-    Tensor *condition = condition_of(predictor, points, count);
+    const bool elsewhere = predictor->settings.encoding != CONDITION_GAUSSIAN;
+    if (take_image(predictor, elsewhere ? prompt->drawn_on : image) != 0) return NULL;
+    Tensor *condition = condition_of(predictor, prompt->points, prompt->count);
     UnetResiduals residuals;
-    if (!condition || controlnet_forward(model->control, predictor->latent, MODEL_TIMESTEP,
-                                         model->infer_context, condition, 1, &residuals) != 0)
+    if (!condition || take_image(predictor, image) != 0 ||
+        controlnet_forward(model->control, predictor->latent, MODEL_TIMESTEP, model->infer_context,
+                           condition, 1, &residuals) != 0)
         return NULL;
     return decode(predictor, &residuals);
 }
 
-static float *decoded_image(Predictor *predictor, const Image *image, const PixelPoint *points,
-                            int count) {
+static Tensor *unprompted(Predictor *predictor, const Image *image) {
+    return take_image(predictor, image) == 0 ? decode(predictor, NULL) : NULL;
+}
+
+// prompt: NULL for none.
+static float *decoded_image(Predictor *predictor, const Image *image, const Prompt *prompt) {
     const bool recording = tape_record(false);
-    float *values = NULL;
-    if (take_image(predictor, image) == 0) {
-        Tensor *decoded = count > 0 ? prompted(predictor, points, count) : decode(predictor, NULL);
-        values = decoded ? cut(&predictor->geometry, decoded) : NULL;
-    }
+    Tensor *decoded = prompt ? prompted(predictor, image, prompt) : unprompted(predictor, image);
+    float *values = decoded ? cut(&predictor->geometry, decoded) : NULL;
     tape_reset();
     tape_record(recording);
     return values;
 }
 
-static int predict(Predictor *predictor, const Image *image, const PixelPoint *points, int count,
+static int predict(Predictor *predictor, const Image *image, const Prompt *prompt,
                    Image *features) {
-    float *decoded = decoded_image(predictor, image, points, count);
+    float *decoded = decoded_image(predictor, image, prompt);
     const int result = decoded ? to_image(&predictor->geometry, decoded, features) : -1;
     free(decoded);
     return result;
 }
 
 float *predictor_decoded(Predictor *predictor, const Image *image, int *width, int *height) {
-    float *decoded = decoded_image(predictor, image, NULL, 0);
+    float *decoded = decoded_image(predictor, image, NULL);
     *width = predictor->geometry.inner_width;
     *height = predictor->geometry.inner_height;
     return decoded;
 }
 
 int predictor_features(Predictor *predictor, const Image *image, Image *features) {
-    return predict(predictor, image, NULL, 0, features);
+    return predict(predictor, image, NULL, features);
 }
 
-int predictor_branch_features(Predictor *predictor, const Image *image, const PixelPoint *points,
-                              int count, Image *features) {
+static int branch_features(Predictor *predictor, const Image *image, const Image *drawn_on,
+                           const PixelPoint *points, int count, Image *features) {
     if (!predictor->model->control) return error_int("the model has no prompt branch");
     if (count > EVAL_MAX_POINTS)
         return error_int("%d points, expected at most %d", count, EVAL_MAX_POINTS);
     if (points_check(points, count, image->width, image->height) != 0) return -1;
-    return predict(predictor, image, points, count, features);
+    if (drawn_on->width != image->width || drawn_on->height != image->height)
+        return error_int("a prompt drawn on an image of %dx%d, for one of %dx%d", drawn_on->width,
+                         drawn_on->height, image->width, image->height);
+    const Prompt prompt = {drawn_on, points, count};
+    return predict(predictor, image, &prompt, features);
+}
+
+int predictor_branch_features(Predictor *predictor, const Image *image, const PixelPoint *points,
+                              int count, Image *features) {
+    return branch_features(predictor, image, image, points, count, features);
 }
 
 // ---- for the evaluation -------------------------------------------------------------------------
@@ -294,9 +314,9 @@ static int eval_features(void *context, const Image *image, Image *features) {
     return predictor_features(context, image, features);
 }
 
-static int eval_prompted(void *context, const Image *image, const PixelPoint *points, int count,
-                         Image *features) {
-    return predictor_branch_features(context, image, points, count, features);
+static int eval_prompted(void *context, const Image *image, const Image *drawn_on,
+                         const PixelPoint *points, int count, Image *features) {
+    return branch_features(context, image, drawn_on, points, count, features);
 }
 
 EvalModel predictor_eval_model(Predictor *predictor) {

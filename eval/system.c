@@ -146,6 +146,17 @@ int systems_add_fixed(SystemList *list) {
     return result;
 }
 
+int systems_add_random(const SystemList *systems, SystemList *list) {
+    int result = 0;
+    for (size_t i = 0; i < systems->count && result == 0; i++) {
+        System copy = systems->items[i];
+        if (copy.rule == RULE_FOLDER) continue;
+        copy.name = text_format("%s@random", copy.name);
+        result = append(list, copy);
+    }
+    return result;
+}
+
 void systems_free(SystemList *list) {
     for (size_t i = 0; i < list->count; i++) {
         free(list->items[i].name);

@@ -83,6 +83,10 @@ int systems_new(const EvalConfig *config, const EvalModel *model, SystemList *li
 // Behind every system with a read-out that can be fitted, adds "NAME fixed", its copy that is not.
 int systems_add_fixed(SystemList *list);
 
+// Fills an empty list with a copy "NAME@random", with a read-out of its own, of every system but
+// those that read masks.
+int systems_add_random(const SystemList *systems, SystemList *list);
+
 // Takes a zeroed one too.
 void systems_free(SystemList *list);
 

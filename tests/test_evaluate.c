@@ -95,8 +95,9 @@ static int same_image(void *context, const Image *image, Image *features) {
 }
 
 // White wherever the colour is that of a point, else black. Counts its calls in the context.
-static int same_color(void *context, const Image *image, const PixelPoint *points, int count,
-                      Image *features) {
+static int same_color(void *context, const Image *image, const Image *drawn_on,
+                      const PixelPoint *points, int count, Image *features) {
+    (void)drawn_on;
     if (context) ++*(int *)context;
     if (image_new(features, image->width, image->height, 3)) return -1;
     for (int i = 0; i < image->width * image->height; i++)
@@ -109,13 +110,31 @@ static int same_color(void *context, const Image *image, const PixelPoint *point
 }
 
 // The same picture whatever the image.
-static int blind(void *context, const Image *image, const PixelPoint *points, int count,
-                 Image *features) {
+static int blind(void *context, const Image *image, const Image *drawn_on, const PixelPoint *points,
+                 int count, Image *features) {
     (void)context;
+    (void)drawn_on;
     (void)count;
     if (image_new(features, image->width, image->height, 3)) return -1;
     memset(features->pixels + 3 * (points[0].y * image->width + points[0].x), 200, 3);
     return 0;
+}
+
+// Sees nothing but what its prompt was drawn on, and paints that.
+static int copies_prompt(void *context, const Image *image, const Image *drawn_on,
+                         const PixelPoint *points, int count, Image *features) {
+    (void)image;
+    (void)points;
+    (void)count;
+    return same_image(context, drawn_on, features);
+}
+
+static int paints_image(void *context, const Image *image, const Image *drawn_on,
+                        const PixelPoint *points, int count, Image *features) {
+    (void)drawn_on;
+    (void)points;
+    (void)count;
+    return same_image(context, image, features);
 }
 
 static const EvalModel fake = {NULL, same_image, same_color}, no_model = {NULL, NULL, NULL};
@@ -320,6 +339,25 @@ Test(evaluate, readouts_are_fitted_on_the_validation_set_and_used_on_others) {
     json_decref(root);
 }
 
+Test(evaluate, readouts_of_random_points_are_fitted_on_random_points) {
+    Canvas one = canvas(32, 32);
+    plus(&one, 16, 16, RED, 1);
+    save(&one, "plus", "one.png");
+    json_t *root =
+        evaluate(SETTINGS("sets=folder:path=@/plus:name=plus", "fit=plus", "systems=disc",
+                          "prompt.kind=both", "page.pictures=0", "readout.disc=0.5"),
+                 &fake);
+    json_t *center = at(root, "fitted", "systems", "disc");
+    json_t *random = at(root, "fitted", "systems", "disc@random");
+    expect_near(json_number_value(json_object_get(center, "miou")), miou(root, "plus", "disc"));
+    expect_near(json_number_value(json_object_get(random, "miou")),
+                miou(root, "plus", "disc@random"));
+    cr_expect_gt(miou(root, "plus", "disc@random"), miou(root, "plus", "disc fixed@random"));
+    cr_expect_neq(json_number_value(json_object_get(center, "disc")),
+                  json_number_value(json_object_get(random, "disc")));
+    json_decref(root);
+}
+
 Test(evaluate, best_thresholds_are_rows_of_their_own) {
     make_near("near", 8);
     json_t *root = evaluate(SETTINGS("sets=folder:path=@/near:name=near", "systems=gen2seg,whole",
@@ -427,9 +465,16 @@ Test(evaluate, a_blind_branch_is_seen_as_such) {
     expect_near(json_number_value(at(root, "image_dependence", "all", "deviation")),
                 127.5 * 132 / 192);
     json_decref(root);
+    // A confidence map is not the model's own eyes.
+    const EvalModel copying = {NULL, NULL, copies_prompt};
+    root = evaluate(settings, &copying);
+    expect_near(json_number_value(at(root, "image_dependence", "all", "deviation")), 0);
+    cr_expect_gt(json_number_value(at(root, "image_dependence", "all", "level")), 1);
+    json_decref(root);
 }
 
 Test(evaluate, deviation_across_images_is_that_of_the_pixels) {
+    const EvalModel model = {NULL, NULL, paints_image};
     ImageDependence dependence = {0};
     Image dark, light, other;
     cr_assert(image_new(&dark, 2, 1, 3) == 0 && image_new(&light, 2, 1, 3) == 0 &&
@@ -437,9 +482,9 @@ Test(evaluate, deviation_across_images_is_that_of_the_pixels) {
     memset(dark.pixels, 10, 6);
     memset(light.pixels, 10, 3);
     memset(light.pixels + 3, 30, 3);
-    cr_expect_eq(image_dependence_add(&dependence, &dark), 1);
-    cr_expect_eq(image_dependence_add(&dependence, &light), 1);
-    cr_expect_eq(image_dependence_add(&dependence, &other), 0);
+    cr_expect_eq(image_dependence_add(&dependence, &model, &dark), 1);
+    cr_expect_eq(image_dependence_add(&dependence, &model, &light), 1);
+    cr_expect_eq(image_dependence_add(&dependence, &model, &other), 0);
     expect_near(image_dependence_deviation(&dependence), 5);
     expect_near(image_dependence_level(&dependence), 15);
     image_dependence_free(&dependence);
