@@ -54,10 +54,6 @@ static int flood_predict(const TrivialInput *input, const TrivialOptions *option
     return result;
 }
 
-static int color_predict(const TrivialInput *input, const TrivialOptions *options, uint8_t *mask) {
-    return posthoc_mask(input->image, input->points, input->point_count, &options->posthoc, mask);
-}
-
 static int whole_predict(const TrivialInput *input, const TrivialOptions *options, uint8_t *mask) {
     (void)options;
     memset(mask, 1, pixel_count(input->image));
@@ -70,29 +66,21 @@ static int oracle_predict(const TrivialInput *input, const TrivialOptions *optio
     return 0;
 }
 
-typedef struct {
-    const char *name;
-    int (*predict)(const TrivialInput *input, const TrivialOptions *options, uint8_t *mask);
-} Row;
+typedef int Predict(const TrivialInput *input, const TrivialOptions *options, uint8_t *mask);
 
-static const Row rows[TRIVIAL_COUNT] = {
-#define TRIVIAL_ROW(name) {#name, name##_predict},
+static Predict *const rows[TRIVIAL_COUNT] = {
+#define TRIVIAL_ROW(name) name##_predict,
     TRIVIAL_LIST(TRIVIAL_ROW)
 #undef TRIVIAL_ROW
 };
 
-const char *trivial_name(TrivialRow row) {
-    return rows[row].name;
-}
-
 TrivialOptions trivial_options(void) {
-    return (TrivialOptions){
-        .disc_radius = 0.125, .flood_tolerance = 30, .posthoc = posthoc_options()};
+    return (TrivialOptions){.disc_radius = 0.125, .flood_tolerance = 30};
 }
 
 int trivial_predict(TrivialRow row, const TrivialInput *input, const TrivialOptions *options,
                     uint8_t *mask) {
     const Image *image = input->image;
     if (points_check(input->points, input->point_count, image->width, image->height)) return -1;
-    return rows[row].predict(input, options, mask);
+    return rows[row](input, options, mask);
 }

@@ -5,7 +5,6 @@
 
 #include "data/image.h"
 #include "eval/point.h"
-#include "eval/posthoc.h"
 
 #include <stdint.h>
 
@@ -19,15 +18,13 @@ typedef struct {
 typedef struct {
     double disc_radius;     // as a share of sqrt(width * height): 0.125 = 8 pixels at 64x64
     double flood_tolerance; // greatest distance in RGB to the prompted pixel's colour
-    PosthocOptions posthoc; // the rule of the color row
 } TrivialOptions;
 
 // disc   a disc around each prompt, blind to the image
 // flood  what is 8-connected with a prompt through colours within the tolerance of its colour
-// color  post-hoc prompting with the image itself as feature image
 // whole  every pixel
 // oracle the truth
-#define TRIVIAL_LIST(ROW) ROW(disc) ROW(flood) ROW(color) ROW(whole) ROW(oracle)
+#define TRIVIAL_LIST(ROW) ROW(disc) ROW(flood) ROW(whole) ROW(oracle)
 
 typedef enum {
 #define TRIVIAL_ENUM(name) TRIVIAL_##name,
@@ -36,10 +33,7 @@ typedef enum {
         TRIVIAL_COUNT
 } TrivialRow;
 
-// The row's name as in the list.
-const char *trivial_name(TrivialRow row);
-
-// Radius 0.125, tolerance 30, posthoc_options().
+// Radius 0.125, tolerance 30.
 TrivialOptions trivial_options(void);
 
 // The row's mask. mask: [H,W], 0/1. Fails unless there are points, all inside the image.
