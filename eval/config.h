@@ -16,7 +16,7 @@
     KEY(LIST,   sets,           "sets",               "", "", "what is scored, each TYPE:key=value:... with the keys name, path, split, subset, seed, size, count")     \
     KEY(INT,    images,         "limit.images",       "0", "[0, 100000000]", "first images of each set that are scored; 0 = all")                                       \
     KEY(INT,    instances,      "limit.instances",    "0", "[0, 1000000000]", "first instances of each set that are scored; 0 = all")                                   \
-    KEY(DOUBLE, min_area,       "limit.min_area",     "1", "[0, inf)", "smallest annotated area in pixels that is scored")                                              \
+    KEY(DOUBLE, min_area,       "limit.min_area",     "0", "[0, inf)", "smallest annotated area in pixels that is scored")                                              \
     KEY(CHOICE, prompts,        "prompt.kind",        "center", "center|random|both", "first point: the interior-most pixel, a random inner one, or a row with each")       \
     KEY(INT,    points,         "prompt.points",      "1", "[1, 9]", "points per object; each further one on what is still missed")                                     \
     KEY(DOUBLE, prompt_sigma,   "prompt.sigma",       "0", "[0, 1]", "deviation of the branch's Gaussian prompt over the image side; 0 = as the model was trained")     \
@@ -30,7 +30,7 @@
     KEY(STRING, fit,            "fit",                "", "", "name of the set on which every system's read-out is fitted; empty = not")                                \
     KEY(BOOL,   best_threshold, "best_threshold",     "false", "", "add rows with the threshold that is best for each set and for each image, which look at the truth") \
     KEY(INT,    dependence,     "image_dependence",   "40", "[0, 100000]", "images of each set on which the branch gets the same central point; 0 = none")              \
-    KEY(INT,    pictures,       "page.pictures",      "1", "[0, 100]", "best, median and worst instances on each set's page; 0 = no pages")                             \
+    KEY(INT,    pictures,       "page.pictures",      "1", "[0, 50]", "best, median and worst instances on each set's page; 0 = no pages")                             \
     KEY(STRING, page_system,    "page.system",        "", "", "whose masks the pages show; empty = prompt2seg, else gen2seg, else the first")                           \
     KEY(BOOL,   masks,          "export.masks",       "false", "", "write every system's first mask of every instance under OUT/masks")
 // clang-format on

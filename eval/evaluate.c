@@ -104,7 +104,8 @@ static void result_free(SetResult *result) {
 
 // A folder of masks that was begun and never finished goes.
 static void remove_masks(Evaluation *evaluation) {
-    if (evaluation->masks && folder_remove(evaluation->masks)) error_take();
+    const bool failed = error_is_set(); // that message stays
+    if (evaluation->masks && folder_remove(evaluation->masks) && !failed) error_take();
     free(evaluation->masks);
 }
 

@@ -42,7 +42,10 @@ const Report *evaluation_report(const Evaluation *evaluation);
 //   points_to_80      {SET: {SYSTEM: {"mean": x, "reached": share}}}, points until IoU is 0.8;
 //                     where it is never reached prompt.points counts
 //   missing_masks     {SET: {SYSTEM: n}}
-// each only where it applies.
+//   skipped           {SET: {"crowd": n, "small": n, "empty": n}}: below limit.min_area; no pixel
+//                     but ignored ones
+// each only where it applies. Pages come last; pages and masks that an earlier evaluation left are
+// not removed.
 int evaluation_write(Evaluation *evaluation);
 
 #endif

@@ -35,7 +35,8 @@ typedef struct {
 typedef struct {
     Scored *scored;
     size_t count, capacity;
-    PointsToGoal *goals; // [systems]
+    PointsToGoal *goals;         // [systems]
+    int64_t crowd, small, empty; // instances that are not scored
     ImageDependence dependence;
 } SetResult;
 

@@ -52,14 +52,26 @@ typedef struct {
     size_t set;
     TargetVisit *visit;
     int64_t left; // instances that may still be visited
+    bool scores;  // counts what it skips, tests image dependence
 } Walk;
+
+// Whether an instance is to be scored; otherwise counts why not. Writes its truth.
+static bool is_scored(Evaluation *evaluation, const Walk *walk, const Sample *sample, int i,
+                      uint8_t *truth) {
+    const Instance *instance = &sample->instances[i];
+    SetResult *result = &evaluation->results[walk->set];
+    int64_t *reason = instance->crowd                                 ? &result->crowd
+                      : instance->area < evaluation->config->min_area ? &result->small
+                      : target_truth(sample, i, truth) == 0           ? &result->empty
+                                                                      : NULL;
+    if (reason && walk->scores) ++*reason;
+    return !reason;
+}
 
 static int visit_instance(Evaluation *evaluation, Walk *walk, int64_t index, const Sample *sample,
                           int i, uint8_t *truth, Features *features) {
     const Instance *instance = &sample->instances[i];
-    if (walk->left == 0 || instance->crowd || instance->area < evaluation->config->min_area ||
-        target_truth(sample, i, truth) == 0)
-        return 0;
+    if (walk->left == 0 || !is_scored(evaluation, walk, sample, i, truth)) return 0;
     walk->left--;
     Target target = {.set = evaluation->benchmarks[walk->set].name,
                      .sample = sample,
@@ -74,21 +86,21 @@ static int visit_instance(Evaluation *evaluation, Walk *walk, int64_t index, con
 }
 
 static bool wants_dependence(const Evaluation *evaluation, const Walk *walk) {
-    if (evaluation->results[walk->set].dependence.images >= evaluation->config->dependence)
+    if (!walk->scores ||
+        evaluation->results[walk->set].dependence.images >= evaluation->config->dependence)
         return false;
     for (size_t i = 0; i < evaluation->systems.count; i++)
         if (evaluation->systems.items[i].features == FEATURES_BRANCH) return true;
     return false;
 }
 
-static int visit_read(Evaluation *evaluation, Walk *walk, int64_t index, const Sample *sample,
-                      bool dependence) {
+static int visit_read(Evaluation *evaluation, Walk *walk, int64_t index, const Sample *sample) {
     uint8_t *truth = array_new(pixels_of(sample), 1);
     if (!truth) return -1;
     Features features;
     features_begin(&features, evaluation->model, &sample->image);
     int result = 0;
-    if (dependence && wants_dependence(evaluation, walk) &&
+    if (wants_dependence(evaluation, walk) &&
         image_dependence_add(&evaluation->results[walk->set].dependence, evaluation->model,
                              &sample->image) < 0)
         result = -1;
@@ -99,26 +111,25 @@ static int visit_read(Evaluation *evaluation, Walk *walk, int64_t index, const S
     return result;
 }
 
-static int visit_sample(Evaluation *evaluation, Walk *walk, int64_t index, bool dependence) {
+static int visit_sample(Evaluation *evaluation, Walk *walk, int64_t index) {
     const Benchmark *benchmark = &evaluation->benchmarks[walk->set];
     if (interrupt_requested()) return error_int("interrupted");
     Sample sample;
     if (dataset_read(benchmark->set, index, &sample))
         return error_context("set %s, image %lld", benchmark->name, (long long)index);
-    int result = visit_read(evaluation, walk, index, &sample, dependence);
+    int result = visit_read(evaluation, walk, index, &sample);
     if (result) error_context("set %s, image %s", benchmark->name, sample.name);
     sample_free(&sample);
     progress_update(&evaluation->progress, ++evaluation->images_done, benchmark->name);
     return result;
 }
 
-// Goes through the set; `dependence`: with the image-dependence test.
-static int visit_set(Evaluation *evaluation, size_t set, TargetVisit *visit, bool dependence) {
+static int visit_set(Evaluation *evaluation, size_t set, TargetVisit *visit, bool scores) {
     const int64_t limit = evaluation->config->instances;
-    Walk walk = {set, visit, limit ? limit : INT64_MAX};
+    Walk walk = {set, visit, limit ? limit : INT64_MAX, scores};
     int result = 0;
     for (int64_t i = 0; i < evaluation->benchmarks[set].count && walk.left && result == 0; i++)
-        result = visit_sample(evaluation, &walk, i, dependence);
+        result = visit_sample(evaluation, &walk, i);
     return result;
 }
 
@@ -315,6 +326,14 @@ static int attach_missing(Evaluation *evaluation, size_t set) {
     return 0;
 }
 
+static int attach_skipped(Evaluation *evaluation, size_t set) {
+    const SetResult *result = &evaluation->results[set];
+    if (result->crowd + result->small + result->empty == 0) return 0;
+    return attach(evaluation, "skipped", evaluation->benchmarks[set].name,
+                  json_pack("{s:I, s:I, s:I}", "crowd", (json_int_t)result->crowd, "small",
+                            (json_int_t)result->small, "empty", (json_int_t)result->empty));
+}
+
 static int attach_dependence(Evaluation *evaluation, size_t set) {
     ImageDependence *dependence = &evaluation->results[set].dependence;
     int result = 0;
@@ -334,7 +353,8 @@ int evaluate_set(Evaluation *evaluation, size_t set) {
         return error_int("set %s: none of %lld images has an instance to be scored",
                          benchmark->name, (long long)benchmark->count);
     if (add_best(evaluation, set) || attach_goals(evaluation, set) ||
-        attach_missing(evaluation, set) || attach_dependence(evaluation, set))
+        attach_missing(evaluation, set) || attach_skipped(evaluation, set) ||
+        attach_dependence(evaluation, set))
         return -1;
     if (benchmark->novel_coco) return report_remark(evaluation->report, published_coco_novel());
     return 0;

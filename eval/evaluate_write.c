@@ -102,6 +102,8 @@ int evaluation_write(Evaluation *evaluation) {
     if (folder_make(evaluation->config->out) || attach_differences(evaluation) ||
         remark_fit(evaluation) || hand_over(evaluation))
         return -1;
-    if (write_pages(evaluation) || write_masks(evaluation) || write_config(evaluation)) return -1;
-    return report_write(evaluation->report, evaluation->config->out);
+    if (write_masks(evaluation) || write_config(evaluation) ||
+        report_write(evaluation->report, evaluation->config->out))
+        return -1;
+    return write_pages(evaluation);
 }

@@ -85,10 +85,10 @@ static json_t *set_json(const Summary *summary, size_t set) {
 // Writes a value and a newline; takes the value, NULL being a failure to build it.
 static int write_json(FileWrite *file, json_t *value, size_t flags) {
     if (!value) return error_int("report: out of memory");
-    json_dumpf(value, file->stream, flags | JSON_REAL_PRECISION(DIGITS));
+    const int failed = json_dumpf(value, file->stream, flags | JSON_REAL_PRECISION(DIGITS));
     fputc('\n', file->stream);
     json_decref(value);
-    return 0;
+    return failed ? error_int("report: cannot write JSON") : 0;
 }
 
 static int write_results(const Report *report, const Summary *summary, FileWrite *file) {

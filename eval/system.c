@@ -70,6 +70,17 @@ static int add_row(SystemList *list, const Row *row, const Readout *readout) {
                                  .readout = *readout});
 }
 
+// A row and a folder are called like it; other rows are called "NAME@2", "NAME fixed" and so on.
+static int check_name(const SystemList *list, const char *name) {
+    if (!text_is_utf8(name) || name[0] == '.' || strpbrk(name, "@/") ||
+        text_ends_with(name, " fixed") || strstr(name, " best threshold "))
+        return error_int("masks:%s=...: expected a NAME in UTF-8 without @ and /, that neither "
+                         "begins with a point nor ends like \"NAME fixed\" or \"NAME best "
+                         "threshold (set)\"",
+                         name);
+    return check_new(list, name);
+}
+
 // "masks:NAME=FOLDER"
 static int add_folder(SystemList *list, const char *item) {
     const char *name = item + strlen(folder_prefix), *equals = strchr(name, '=');
@@ -79,7 +90,7 @@ static int add_folder(SystemList *list, const char *item) {
     System system = {.name = text_format("%.*s", (int)(equals - name), name),
                      .rule = RULE_FOLDER,
                      .folder = string_copy(equals + 1)};
-    if (!system.folder || (system.name && check_new(list, system.name))) {
+    if (!system.folder || (system.name && check_name(list, system.name))) {
         free(system.name);
         free(system.folder);
         return -1;

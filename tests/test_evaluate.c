@@ -240,6 +240,8 @@ Test(evaluate, unignored_pixels_and_small_instances_count_as_configured) {
         SETTINGS("sets=folder:path=@/pair:name=all", "systems=gen2seg", "limit.min_area=12.5"),
         &fake);
     expect_near(miou(root, "all", "gen2seg"), (16 / 24.0 + 36 / 48.0) / 2);
+    cr_expect_eq(json_integer_value(at(root, "skipped", "all", "small")), 2);
+    cr_expect_eq(json_integer_value(at(root, "skipped", "all", "crowd")), 0);
     json_decref(root);
     root = evaluate(SETTINGS("sets=folder:path=@/pair:name=all", "systems=gen2seg",
                              "limit.images=1", "limit.instances=1"),
@@ -538,6 +540,13 @@ Test(evaluate, mistakes_are_named_before_any_work) {
     expect_refused(SETTINGS(pair, "systems=prompt2seg"), &no_model, "with a prompt branch");
     expect_refused(SETTINGS(pair, "systems=masks:x=/nowhere"), &fake, "/nowhere: no such folder");
     expect_refused(SETTINGS(pair, "systems=masks:x"), &fake, "expected masks:NAME=FOLDER");
+    static const char *const names[] = {"disc@random", "gen2seg fixed", "../x", ".x",
+                                        "gen2seg best threshold (set)"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char item[100];
+        snprintf(item, sizeof item, "systems=masks:%s=@/pair", names[i]);
+        expect_refused(SETTINGS(pair, item), &fake, "expected a NAME");
+    }
     expect_refused(SETTINGS(pair, "fit=val"), &fake, "no set is called \"val\"");
     expect_refused(SETTINGS(pair, "page.system=sam"), &fake, "\"sam\" is not among the systems");
     cr_expect_not(folder_exists(in_folder(scratch.text, "out").text));
