@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The paper in miniature, from nothing: auto-encoder, diffusion pretraining, gen2seg from the
-# pretrained and from a random U-Net (with all labelled images, and with 200), the Prompt2Seg branch on
-# the frozen result, the same with a Gaussian alone as its prompt, without and with the U-Net trained
-# along, and every system on the same prompts of eight sets.
+# pretrained and from a random U-Net, the Prompt2Seg branch on the frozen result, and every system on
+# the same prompts of eight sets. Ablations: gen2seg with 200 labelled images, the branch with a
+# Gaussian alone as its prompt, without and with the U-Net trained along.
 #   scripts/miniature.sh [seeds=N] [out=DIR] [p2s=PROGRAM] [threads=N] [images=N] [steps.CONFIG=N]
 #     seeds=3              independent repetitions, seeds 0..N-1
+#     ablations=1          how many of them, from the first on, have the ablations
 #     out=runs/miniature   one folder per seed, table.md, results.json, page.html (the pictures)
 #     p2s=...              a built program; without it the release preset is built
 #     threads=N            of the two commands that run at a time; default half the processors
@@ -16,18 +17,18 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-seeds=3 out=runs/miniature p2s= threads=$((($(nproc) + 1) / 2)) images=100
+seeds=3 ablations=1 out=runs/miniature p2s= threads=$((($(nproc) + 1) / 2)) images=100
 declare -A steps=()
 for argument in "$@"; do
     case $argument in
-    seeds=* | out=* | p2s=* | threads=* | images=*) declare "$argument" ;;
+    seeds=* | ablations=* | out=* | p2s=* | threads=* | images=*) declare "$argument" ;;
     steps.*=*)
         name=${argument#steps.}
         steps[${name%%=*}]=${name#*=}
         ;;
     *)
-        echo "miniature.sh: unexpected \"$argument\"; expected seeds=N, out=DIR, p2s=PROGRAM," \
-            "threads=N, images=N or steps.CONFIG=N" >&2
+        echo "miniature.sh: unexpected \"$argument\"; expected seeds=N, ablations=N, out=DIR," \
+            "p2s=PROGRAM, threads=N, images=N or steps.CONFIG=N" >&2
         exit 2
         ;;
     esac
@@ -88,6 +89,7 @@ side_line() {
     local few=(data.count=200 train.steps=3000 train.first_steps=2000) rows=systems=gen2seg,gen2seg+cc
     stage "$here/gen2seg-random" gen2seg "model=$here/vae/$last" random_unet=true
     score "$here/eval-random" "$here/gen2seg-random/$last" "$rows"
+    ((seed < ablations)) || return 0
     stage "$here/gen2seg-random-few" gen2seg "model=$here/vae/$last" random_unet=true "${few[@]}"
     score "$here/eval-random-few" "$here/gen2seg-random-few/$last" "$rows"
     await "$here/diffusion" || return

@@ -48,8 +48,8 @@ def step_of(path):
 
 def losses(run):
     """[(step, mean loss of the steps since the one before)], at most POINTS of them."""
-    rows = [json.loads(line) for line in open(os.path.join(run, "metrics.jsonl"))]
-    rows = [(row["step"], row["loss"]) for row in rows if "loss" in row]
+    lines = open(os.path.join(run, "metrics.jsonl")).read().split("\n")[:-1]  # the last may be half written
+    rows = [(row["step"], row["loss"]) for row in map(json.loads, lines) if "loss" in row]
     each = max(1, math.ceil(len(rows) / POINTS))
     groups = [rows[i:i + each] for i in range(0, len(rows), each)]
     return [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in groups]
@@ -79,7 +79,9 @@ def curve(points):
 def stage(run, text):
     parts = [f"<h2>{html.escape(os.path.basename(run))}</h2><p>{html.escape(text)}</p>"]
     samples = sorted(glob.glob(os.path.join(run, "samples", "step-*.png")), key=step_of)
-    parts += ["<p>Loss, mean over steps, logarithmic:</p>", curve(losses(run))]
+    points = losses(run)
+    if points:
+        parts += ["<p>Loss, mean over steps, logarithmic:</p>", curve(points)]
     for path in samples[:1] + samples[-1:]:
         parts.append(f"<p>After step {step_of(path)}:</p>" + picture(path, 640))
     return "\n".join(parts)

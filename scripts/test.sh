@@ -109,15 +109,17 @@ install_and_use() {
     return $code
 }
 
-# Every stage of the miniature with one step each, and that a second call finds nothing left to do.
+# Every stage of the miniature with one step each, with ablations and without, and that a second call
+# finds nothing left to do.
 miniature_chain() {
     local folder code=0 times
     folder=$(mktemp -d)
-    local call=(scripts/miniature.sh seeds=1 "out=$folder" p2s=build/release/p2s images=1)
+    local call=(scripts/miniature.sh seeds=2 "out=$folder" p2s=build/release/p2s images=1)
     call+=(steps.vae=1 steps.diffusion=1 steps.gen2seg=1 steps.prompt2seg=1)
     {
         "${call[@]}" && times=$(cat "$folder/seed-0/times.txt") && "${call[@]}" >/dev/null &&
             [ "$(cat "$folder/seed-0/times.txt")" = "$times" ] && [ "$(wc -l <<<"$times")" = 16 ] &&
+            [ "$(wc -l <"$folder/seed-1/times.txt")" = 8 ] &&
             [ -s "$folder/page.html" ] && grep -q 'a: branch - gen2seg+cc' "$folder/table.md"
     } || code=$?
     rm -rf "$folder"
