@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { BUCKETS = 1024 };
+enum { BUCKET_BITS = 10, BUCKETS = 1 << BUCKET_BITS };
 
 typedef struct Rounded Rounded;
 struct Rounded {
@@ -23,9 +23,9 @@ struct Rounded {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static Rounded *buckets[BUCKETS];
 
-// Blocks begin at multiples of 256 bytes.
+// The upper bits of a product: blocks begin at multiples of 256 bytes, large ones of 2 MB.
 static Rounded **bucket_of(const void *memory) {
-    return &buckets[(uintptr_t)memory / 256 % BUCKETS];
+    return &buckets[(uintptr_t)memory * UINT64_C(0x9e3779b97f4a7c15) >> (64 - BUCKET_BITS)];
 }
 
 // A copy of the entry; all zero when there is none.
