@@ -3,23 +3,24 @@
 #include "cuda/kernels.h"
 #include "cuda/walk.cuh"
 
-// The sides that stay, and those that are summed over. Step 1 counts elements of y.
-static void split(const reduce_args *args, Walk *kept, Walk *summed) {
+// The sides of x: those that stay, those that are summed over, and all of them in order. Step 1
+// counts elements of y.
+static void split(const reduce_args *args, Walk *kept, Walk *summed, Walk *all) {
     int64_t step = tensor_numel(args->x), y_step = tensor_numel(args->y);
-    *kept = walk_new();
-    *summed = walk_new();
+    *kept = *summed = *all = walk_new();
     for (int i = 0; i < args->x->ndim; i++) {
         int64_t side = args->x->shape[i];
         bool reduced = args->axes >> i & 1;
         step = side ? step / side : 0;
         if (!reduced) y_step = side ? y_step / side : 0;
         walk_add(reduced ? summed : kept, side, step, reduced ? 0 : y_step);
+        walk_add(all, side, step, reduced ? 0 : y_step);
     }
 }
 
 int cuda_reduce_forward(const reduce_args *args) {
-    Walk kept, summed;
-    split(args, &kept, &summed);
+    Walk kept, summed, all;
+    split(args, &kept, &summed, &all);
     double scale = args->mean ? 1 / (double)summed.count : 1;
     DISPATCH(args->x->dtype, "reduce", T, {
         const T *none = NULL;
@@ -39,16 +40,8 @@ static __global__ void spread_kernel(const T *dy, T *dx, Walk all, float scale, 
 
 int cuda_reduce_backward(const reduce_args *args) {
     if (!args->x->needs_grad) return 0;
-    Walk kept, summed, all = walk_new();
-    split(args, &kept, &summed);
-    int64_t step = tensor_numel(args->x), y_step = tensor_numel(args->y);
-    for (int i = 0; i < args->x->ndim; i++) {
-        int64_t side = args->x->shape[i];
-        bool reduced = args->axes >> i & 1;
-        step = side ? step / side : 0;
-        if (!reduced) y_step = side ? y_step / side : 0;
-        walk_add(&all, side, step, reduced ? 0 : y_step);
-    }
+    Walk kept, summed, all;
+    split(args, &kept, &summed, &all);
     float scale = args->mean ? (float)(1 / (double)summed.count) : 1.0f;
     DISPATCH(args->x->dtype, "reduce", T, {
         return LAUNCH((spread_kernel<T>), blocks_for(all.count), BLOCK, gradient<T>(args->y),
