@@ -159,7 +159,7 @@ void cuda_poison_memory(bool on) {
 
 // Uploads go through page-locked parts in turn, each with a mark: as many as the batches of a step
 // need, so that the host prepares a step while the device computes the one before.
-enum { UPLOADS = 16, STAGE_BYTES = 4 << 20, MARK_FETCH = UPLOADS };
+enum { UPLOADS = 32, STAGE_BYTES = 4 << 20, MARK_FETCH = UPLOADS };
 typedef char has_enough_marks[(int)MARK_COUNT >= UPLOADS + FETCH_SLOTS ? 1 : -1];
 
 // What a fetch brings.

@@ -15,7 +15,7 @@ extern "C" {
 
 typedef enum { STREAM_COMPUTE, STREAM_COPY, STREAM_COUNT } Stream;
 typedef enum { COPY_TO_DEVICE, COPY_FROM_DEVICE, COPY_WITHIN_DEVICE } CopyDirection;
-enum { MARK_COUNT = 24 };
+enum { MARK_COUNT = 40 };
 
 // Opens the first device once; -1 and an error without a driver or device. The others need it.
 int device_open(void);

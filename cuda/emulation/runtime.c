@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cuda/emulation/work.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,10 +43,11 @@ struct Arrival {
     Arrival *next;
     void *to;
     size_t bytes;
-    unsigned marks;
+    uint64_t marks;
     char values[];
 };
 static Arrival *arrivals;
+typedef char marks_have_bits[(int)MARK_COUNT <= 64 ? 1 : -1];
 
 static int depart(void *to, const void *from, size_t bytes) {
     Arrival **end = &arrivals, *arrival = malloc(sizeof *arrival + bytes);
@@ -119,7 +121,7 @@ int stream_wait(Stream stream) {
 
 int mark_set(int mark, Stream stream) {
     for (Arrival *arrival = arrivals; arrival && stream == STREAM_COMPUTE; arrival = arrival->next)
-        arrival->marks |= 1u << mark;
+        arrival->marks |= UINT64_C(1) << mark;
     return 0;
 }
 
