@@ -87,6 +87,7 @@ static cublasStatus_t product_new(cublasLtMatmulDesc_t *product, const ProductKe
     cublasComputeType_t compute =
         key->tf32 && key->type == F32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+    const void *aligned = (const void *)256; // as every bias is; the choice looks at this only
     cudaDataType_t bias = data_type(key->result);
     cublasStatus_t status = cublasLtMatmulDescCreate(product, compute, CUDA_R_32F);
     if (status == CUBLAS_STATUS_SUCCESS)
@@ -101,6 +102,9 @@ static cublasStatus_t product_new(cublasLtMatmulDesc_t *product, const ProductKe
     if (status == CUBLAS_STATUS_SUCCESS && key->bias)
         status = cublasLtMatmulDescSetAttribute(*product, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE,
                                                 &bias, sizeof bias);
+    if (status == CUBLAS_STATUS_SUCCESS && key->bias)
+        status = cublasLtMatmulDescSetAttribute(*product, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+                                                &aligned, sizeof aligned);
     return status;
 }
 
