@@ -243,7 +243,8 @@ int cuda_attention_forward(const attention_args *args) {
 int cuda_attention_backward(const attention_args *args) {
     AttentionProblem p = problem_of(args, true);
     int result = LIBRARY_DECLINES;
-    if (tensor_numel(args->y) == 0) return 0;
+    if (tensor_numel(args->y) == 0)
+        return operand_no_gradient(args->k) == 0 ? operand_no_gradient(args->v) : -1;
     // Without gradients for the logits y is not there, and v's alone is two products.
     if (!has_mask(args) && (args->q->needs_grad || args->k->needs_grad)) {
         result = backward_by_library(args, &p);

@@ -6,6 +6,7 @@
 #include "cuda/columns.cuh"
 #include "cuda/functions.cuh"
 #include "cuda/kernels.h"
+#include "cuda/operand.h"
 
 struct Groups {
     Columns columns;
@@ -280,6 +281,8 @@ template <typename T, int V> static int backward(const group_norm_args *args) {
 }
 
 int cuda_group_norm_backward(const group_norm_args *args) {
+    if (tensor_numel(args->y) == 0)
+        return operand_no_gradient(args->weight) == 0 ? operand_no_gradient(args->bias) : -1;
     DISPATCH(args->y->dtype, "group_norm", T, {
         if (columns_vector<T>(tensor_side(args->y, -1)) > 1)
             return backward<T, Pack<T>::WIDTH>(args);

@@ -3,6 +3,7 @@
 // sums down the rows.
 #include "cuda/columns.cuh"
 #include "cuda/kernels.h"
+#include "cuda/operand.h"
 
 constexpr int WARPS = BLOCK / WARP; // rows of a block
 
@@ -109,7 +110,8 @@ template <typename T> static int affine_gradients(const layer_norm_args *args) {
 
 int cuda_layer_norm_backward(const layer_norm_args *args) {
     int64_t width = tensor_side(args->y, -1), rows = tensor_numel(args->mean);
-    if (rows == 0) return 0;
+    if (rows == 0)
+        return operand_no_gradient(args->weight) == 0 ? operand_no_gradient(args->bias) : -1;
     DISPATCH(args->y->dtype, "layer_norm", T, {
         if (args->x->needs_grad &&
             LAUNCH((input_gradient_kernel<T>), (unsigned)((rows + WARPS - 1) / WARPS),

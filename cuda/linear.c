@@ -4,6 +4,7 @@
 #include "cuda/kernels.h"
 #include "cuda/library.h"
 #include "cuda/operand.h"
+#include "cuda/runtime.h"
 
 // ---- linear -------------------------------------------------------------------------------------
 
@@ -44,6 +45,7 @@ int cuda_linear_forward(const linear_args *args) {
 static int gradient_product(const Tensor *tensor, Factor a, Factor b, int64_t M, int64_t K,
                             int64_t P, Dtype type) {
     void *to = tensor->grad->data;
+    if (K == 0) return operand_no_gradient(tensor);
     return library_product(&(Product){.a = a,
                                       .b = b,
                                       .M = M,
@@ -92,6 +94,7 @@ static Factor batch(const Tensor *tensor, const void *data, bool transposed) {
 static int batch_product(const Tensor *tensor, void *to, bool add, Factor a, Factor b, int64_t K) {
     int64_t M = tensor->shape[1], P = tensor->shape[2];
     if (tensor_numel(tensor) == 0) return 0;
+    if (K == 0) return add ? 0 : device_set(to, 0, tensor_bytes(tensor));
     return library_product(&(Product){.a = a,
                                       .b = b,
                                       .M = M,

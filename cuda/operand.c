@@ -6,6 +6,7 @@
 #include "cuda/kernels.h"
 #include "cuda/memory.h"
 #include "cuda/rounded.h"
+#include "cuda/runtime.h"
 
 int operand_memory(Operand *operand, const char *op, int64_t count, Dtype type) {
     *operand = (Operand){.bytes = (size_t)count * dtype_size(type)};
@@ -48,6 +49,11 @@ int operand_deliver(const Operand *operand) {
 void operand_done(Operand *operand) {
     if (operand->bytes) cuda_free(operand->data, operand->bytes);
     *operand = (Operand){0};
+}
+
+int operand_no_gradient(const Tensor *tensor) {
+    if (!tensor->needs_grad || tensor->has_grad || tensor_bytes(tensor) == 0) return 0;
+    return device_set(tensor->grad->data, 0, tensor_bytes(tensor));
 }
 
 int operand_rows_backward(const Tensor *y, const Tensor *bias, const Tensor *residual) {

@@ -28,6 +28,8 @@ int operand_gradient(Operand *operand, const char *op, const Tensor *tensor);
 int operand_deliver(const Operand *operand);
 void operand_done(Operand *operand);
 
+// The gradient of a sum of nothing: zeros, unless values stand there already.
+int operand_no_gradient(const Tensor *tensor);
 // The gradients of what was added to every row (bias, F32 or NONE) and to every element (residual)
 // of a product y.
 int operand_rows_backward(const Tensor *y, const Tensor *bias, const Tensor *residual);

@@ -107,6 +107,8 @@ static const OpVariant variants[] = {
     CASE("size 1",                           1, 1, 1, 1, 1, MASK_NONE, 0),
     COMPOSED("one key",                      2, 4, 1, 2, 3, MASK_NONE, 0),
     CASE("one query",                        2, 1, 9, 1, 5, MASK_NONE, 0),
+    CASE("no queries",                       2, 0, 5, 2, 8, MASK_NONE, 0),
+    CASE("no queries, masked",               2, 0, 5, 2, 3, MASK_TAIL, 0),
     CASE("causal",                           2, 7, 7, 2, 4, MASK_NONE, 1),
     COMPOSED("tail masked",                  3, 4, 6, 2, 3, MASK_TAIL, 0),
     COMPOSED("everything masked",            2, 4, 6, 2, 3, MASK_ALL, 0),

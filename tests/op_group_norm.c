@@ -42,6 +42,7 @@ static const OpVariant variants[] = {
     {.name = "silu, frozen weights", .p = {3, 4, 2, 9, 3, 1, 1}, COMMON, .composed = composed},
     {.name = "tokens, one group", .p = {2, 7, 0, 5, 1, 1}, COMMON, .composed = composed},
     {.name = "a group per channel", .p = {1, 5, 3, 4, 4}, COMMON},
+    {.name = "no images, silu", .p = {0, 3, 5, 6, 2, 1}, COMMON},
     {.name = "32 groups of 2", .p = {1, 9, 11, 64, 32, 1}, COMMON},
     {.name = "320 channels at 13x11",
      .p = {1, 13, 11, 320, 32, 1},

@@ -27,6 +27,7 @@ static const OpVariant variants[] = {
     {.name = "one row", .p = {1, 5}, COMMON},
     {.name = "frozen weights", .p = {4, 33, 1}, COMMON},
     {.name = "71 rows of 17", .p = {71, 17}, COMMON},
+    {.name = "no rows", .p = {0, 17}, COMMON},
     {.name = "4800x320", .p = {4800, 320}, COMMON, .bench = true},
 };
 

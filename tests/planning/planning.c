@@ -23,6 +23,7 @@
 #include "cuda/operand.h"
 #include "cuda/plan_cache.h"
 #include "cuda/rounded.h"
+#include "cuda/runtime.h"
 #include "nn/model.h"
 #include "train/plan.h"
 
@@ -56,6 +57,11 @@ void *rounded_values(const Tensor *tensor) {
 
 int cuda_copy(void *to, const void *from, size_t bytes) {
     (void)to, (void)from, (void)bytes;
+    return 0;
+}
+
+int device_set(void *to, int byte, size_t bytes) {
+    (void)to, (void)byte, (void)bytes;
     return 0;
 }
 
