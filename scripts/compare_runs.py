@@ -63,7 +63,9 @@ def compare_gradients(one, other):
         difference = norm([a - b for a, b in zip(values, other[name])])
         floor = 1e-3 * largest * math.sqrt(len(values))
         error = difference / max(norm(values), floor, 1e-30)
-        if not error <= worst:  # NaN counts
+        if error != error:
+            return error, name
+        if error > worst:
             worst, where = error, name
     return worst, where
 
