@@ -30,7 +30,7 @@ endif()
 
 if(P2S_CUDA_WHY)
   message(STATUS "CUDA back end: absent (${P2S_CUDA_WHY})")
-  add_library(p2s_cuda OBJECT cuda/absent.c cuda/plan_table.c)
+  add_library(p2s_cuda OBJECT cuda/absent.c cuda/plan_cache.c cuda/plan_table.c)
   target_link_libraries(p2s_cuda PRIVATE p2s_options)
   set(P2S_CUDA_OBJECTS $<TARGET_OBJECTS:p2s_cuda>)
   return()

@@ -130,10 +130,10 @@ static cublasStatus_t choose(ProductPlan *plan) {
     return status;
 }
 
-static void *plan_new(const void *memory) {
+static int plan_new(const void *memory, void **made) {
     const ProductKey *key = memory;
     ProductPlan *plan = calloc(1, sizeof *plan);
-    if (!plan) return error_null("cublasLt: out of memory");
+    if (!plan) return error_int("cublasLt: out of memory");
     int64_t M = key->M, K = key->K, P = key->P;
     cublasStatus_t status = product_new(&plan->product, key);
     if (status == CUBLAS_STATUS_SUCCESS)
@@ -145,11 +145,14 @@ static void *plan_new(const void *memory) {
     if (status == CUBLAS_STATUS_SUCCESS)
         status = layout_new(&plan->c, key->result, M, P, key->c_row, key->batches, key->c_batch);
     if (status == CUBLAS_STATUS_SUCCESS) status = choose(plan);
-    if (status == CUBLAS_STATUS_SUCCESS) return plan;
+    if (status == CUBLAS_STATUS_SUCCESS) {
+        *made = plan;
+        return 0;
+    }
     plan_free(plan);
-    return error_null("cublasLt: no plan for a product [%lld,%lld] [%lld,%lld] of %s: %s",
-                      (long long)M, (long long)K, (long long)K, (long long)P,
-                      dtype_name((Dtype)key->type), cublasLtGetStatusString(status));
+    return error_int("cublasLt: no plan for a product [%lld,%lld] [%lld,%lld] of %s: %s",
+                     (long long)M, (long long)K, (long long)K, (long long)P,
+                     dtype_name((Dtype)key->type), cublasLtGetStatusString(status));
 }
 
 // ---- running ------------------------------------------------------------------------------------
@@ -192,6 +195,6 @@ int library_product(const Product *p) {
                       .a_batch = p->a.batch,
                       .b_batch = p->b.batch,
                       .c_batch = p->c_batch};
-    ProductPlan *plan = plan_cache_find(&plans, &key, sizeof key, plan_new);
-    return plan ? run(p, plan) : -1;
+    void *plan;
+    return plan_cache_find(&plans, &key, sizeof key, plan_new, &plan) == 0 ? run(p, plan) : -1;
 }

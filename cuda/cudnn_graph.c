@@ -16,7 +16,7 @@ enum { ALIGNMENT = 16 }; // bytes; what cuDNN may assume of every pointer
 
 struct CudnnGraph {
     const char *name;
-    bool failed;
+    bool failed, refused; // refused: failed since cuDNN has nothing for it
     int tensor_count, operation_count, descriptor_count;
     Descriptor tensors[MAX_TENSORS + 1]; // by number, from 1
     CudnnRole roles[MAX_TENSORS + 1];
@@ -26,7 +26,7 @@ struct CudnnGraph {
 
 struct CudnnPlan {
     Descriptor plan;
-    int64_t workspace, engine;
+    int64_t workspace;
     int64_t ids[MAX_TENSORS]; // of the tensors that have memory, in the order of their making
     int64_t count;
 };
@@ -39,7 +39,21 @@ int cudnn_check(cudnnStatus_t status, const char *what) {
                      text);
 }
 
+// Whether the status says of the problem itself that cuDNN has nothing for it, today and on the
+// next try. All others (no memory, a driver that fails) say nothing about the problem.
+static bool is_refusal(cudnnStatus_t status) {
+    int category = CUDNN_STATUS_CATEGORY((int)status);
+    return category == CUDNN_STATUS_NOT_SUPPORTED || category == CUDNN_STATUS_BAD_PARAM ||
+           status == CUDNN_STATUS_INTERNAL_ERROR_COMPILATION_FAILED;
+}
+
 // ---- descriptors --------------------------------------------------------------------------------
+
+static void note(CudnnGraph *graph, cudnnStatus_t status) {
+    if (cudnn_check(status, graph->name) == 0) return;
+    graph->failed = true;
+    graph->refused = is_refusal(status);
+}
 
 static Descriptor make(CudnnGraph *graph, cudnnBackendDescriptorType_t type) {
     Descriptor made = NULL;
@@ -49,19 +63,15 @@ static Descriptor make(CudnnGraph *graph, cudnnBackendDescriptorType_t type) {
         return error_null("cudnn: graph %s has more than %d descriptors", graph->name,
                           (int)MAX_DESCRIPTORS);
     }
-    if (cudnn_check(cudnnBackendCreateDescriptor(type, &made), graph->name) != 0) {
-        graph->failed = true;
-        return NULL;
-    }
+    note(graph, cudnnBackendCreateDescriptor(type, &made));
+    if (graph->failed) return NULL;
     graph->descriptors[graph->descriptor_count++] = made;
     return made;
 }
 
 static void set(CudnnGraph *graph, Descriptor to, cudnnBackendAttributeName_t name,
                 cudnnBackendAttributeType_t type, int64_t count, const void *values) {
-    if (graph->failed) return;
-    graph->failed =
-        cudnn_check(cudnnBackendSetAttribute(to, name, type, count, values), graph->name) != 0;
+    if (!graph->failed) note(graph, cudnnBackendSetAttribute(to, name, type, count, values));
 }
 
 static void set_descriptor(CudnnGraph *graph, Descriptor to, cudnnBackendAttributeName_t name,
@@ -85,8 +95,7 @@ static void set_float(CudnnGraph *graph, Descriptor to, cudnnBackendAttributeNam
 }
 
 static void finish(CudnnGraph *graph, Descriptor descriptor) {
-    if (graph->failed) return;
-    graph->failed = cudnn_check(cudnnBackendFinalize(descriptor), graph->name) != 0;
+    if (!graph->failed) note(graph, cudnnBackendFinalize(descriptor));
 }
 
 static void add_operation(CudnnGraph *graph, Descriptor operation) {
@@ -215,38 +224,27 @@ void cudnn_graph_convolve(CudnnGraph *graph, ConvolvePass pass, CudnnWindow wind
     add_operation(graph, made);
 }
 
-// axis: of CUDNN_POINTWISE_GEN_INDEX, otherwise -1. b and condition: 0 where there is none.
-static void pointwise(CudnnGraph *graph, cudnnPointwiseMode_t mode, int64_t axis, int x, int b,
-                      int condition, int y) {
+// b: 0 where there is none.
+static void pointwise(CudnnGraph *graph, cudnnPointwiseMode_t mode, int x, int b, int y) {
     if (!graph) return;
     Descriptor inner = make(graph, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
     set(graph, inner, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
     set_type(graph, inner, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
-    if (axis >= 0) set(graph, inner, CUDNN_ATTR_POINTWISE_AXIS, CUDNN_TYPE_INT64, 1, &axis);
     finish(graph, inner);
     Descriptor made = make(graph, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
     set_descriptor(graph, made, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, inner);
     set_tensor(graph, made, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
-    set_tensor(graph, made, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b);
-    set_tensor(graph, made, CUDNN_ATTR_OPERATION_POINTWISE_TDESC, condition);
+    if (b) set_tensor(graph, made, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b);
     set_tensor(graph, made, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
     add_operation(graph, made);
 }
 
 void cudnn_graph_unary(CudnnGraph *graph, cudnnPointwiseMode_t mode, int x, int y) {
-    pointwise(graph, mode, -1, x, 0, 0, y);
+    pointwise(graph, mode, x, 0, y);
 }
 
 void cudnn_graph_binary(CudnnGraph *graph, cudnnPointwiseMode_t mode, int x, int b, int y) {
-    pointwise(graph, mode, -1, x, b, 0, y);
-}
-
-void cudnn_graph_select(CudnnGraph *graph, int x, int b, int condition, int y) {
-    pointwise(graph, CUDNN_POINTWISE_BINARY_SELECT, -1, x, b, condition, y);
-}
-
-void cudnn_graph_index(CudnnGraph *graph, int64_t axis, int x, int y) {
-    pointwise(graph, CUDNN_POINTWISE_GEN_INDEX, axis, x, 0, 0, y);
+    pointwise(graph, mode, x, b, y);
 }
 
 void cudnn_graph_reduce(CudnnGraph *graph, cudnnReduceTensorOp_t mode, int x, int y) {
@@ -349,19 +347,6 @@ static Descriptor operation_graph(CudnnGraph *graph, const CudnnDevice *device) 
     return graph->failed ? NULL : made;
 }
 
-// The engine of a configuration, of which the caller frees `engine`; 0, or -1 without an error.
-static int engine_of(Descriptor configuration, Descriptor *engine) {
-    int64_t found = 0;
-    if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, engine) !=
-        CUDNN_STATUS_SUCCESS)
-        return -1;
-    return cudnnBackendGetAttribute(configuration, CUDNN_ATTR_ENGINECFG_ENGINE,
-                                    CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &found,
-                                    engine) == CUDNN_STATUS_SUCCESS
-               ? 0
-               : -1;
-}
-
 static bool is_forbidden(cudnnBackendNumericalNote_t note, CudnnPrecision precision) {
     if (note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC ||
         note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)
@@ -372,31 +357,50 @@ static bool is_forbidden(cudnnBackendNumericalNote_t note, CudnnPrecision precis
                                         note == CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13);
 }
 
-// Whether the rules allow the configuration; its engine's number in *number.
-static bool is_allowed(Descriptor configuration, CudnnPrecision precision, int64_t *number) {
+// Looks up the engine of a configuration, its number and its notes.
+static cudnnStatus_t read_engine(Descriptor configuration, Descriptor *engine, int64_t *number,
+                                 cudnnBackendNumericalNote_t *notes, int64_t *count) {
+    int64_t one = 0;
+    cudnnStatus_t status = cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, engine);
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnBackendGetAttribute(configuration, CUDNN_ATTR_ENGINECFG_ENGINE,
+                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &one, engine);
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnBackendGetAttribute(*engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
+                                          CUDNN_TYPE_NUMERICAL_NOTE,
+                                          CUDNN_NUMERICAL_NOTE_TYPE_COUNT, count, notes);
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnBackendGetAttribute(*engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64,
+                                          1, &one, number);
+    return status;
+}
+
+// What came of a call: 1, or 0 when cuDNN has nothing, or -1 and an error.
+static int outcome(cudnnStatus_t status, const char *what) {
+    if (status == CUDNN_STATUS_SUCCESS) return 1;
+    return is_refusal(status) ? 0 : cudnn_check(status, what);
+}
+
+// Whether the rules allow the configuration, as an outcome; its engine's number in *number.
+static int is_allowed(Descriptor configuration, CudnnPrecision precision, int64_t *number) {
     cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
     Descriptor engine = NULL;
-    int64_t count = 0, one = 0;
-    bool allowed =
-        engine_of(configuration, &engine) == 0 &&
-        cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
-                                 CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &count,
-                                 notes) == CUDNN_STATUS_SUCCESS &&
-        cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &one,
-                                 number) == CUDNN_STATUS_SUCCESS;
-    for (int64_t i = 0; allowed && i < count; i++) allowed = !is_forbidden(notes[i], precision);
+    int64_t count = 0;
+    int allowed =
+        outcome(read_engine(configuration, &engine, number, notes, &count), "a proposed engine");
+    for (int64_t i = 0; allowed > 0 && i < count; i++) allowed = !is_forbidden(notes[i], precision);
     if (engine) cudnnBackendDestroyDescriptor(engine);
     return allowed;
 }
 
-// The plan of a configuration; NULL without an error when cuDNN cannot make it.
-static Descriptor plan_of(Descriptor configuration, const CudnnDevice *device) {
+// The plan of a configuration, as an outcome.
+static int plan_of(Descriptor configuration, const CudnnDevice *device, Descriptor *plan) {
     Descriptor made = NULL;
     cudnnStatus_t status =
         cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &made);
-    if (status != CUDNN_STATUS_SUCCESS) return NULL;
-    status = cudnnBackendSetAttribute(made, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
-                                      CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &configuration);
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnBackendSetAttribute(made, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
+                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &configuration);
     if (status == CUDNN_STATUS_SUCCESS)
         status =
             device->handle
@@ -405,21 +409,24 @@ static Descriptor plan_of(Descriptor configuration, const CudnnDevice *device) {
                 : cudnnBackendSetAttribute(made, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
                                            CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &device->properties);
     if (status == CUDNN_STATUS_SUCCESS) status = cudnnBackendFinalize(made);
-    if (status == CUDNN_STATUS_SUCCESS) return made;
-    cudnnBackendDestroyDescriptor(made);
-    return NULL;
+    int result = outcome(status, "a proposed plan");
+    if (result > 0)
+        *plan = made;
+    else if (made)
+        cudnnBackendDestroyDescriptor(made);
+    return result;
 }
 
-// Fills `proposals` with what cuDNN proposes in a mode; returns how many, 0 when it has none.
-static int64_t propose(Descriptor operations, const CudnnDevice *device,
-                       cudnnBackendHeurMode_t mode, Descriptor proposals[MAX_PROPOSALS]) {
+// Fills `proposals` with what cuDNN proposes in a mode; *count is 0 when it has none.
+static int propose(Descriptor operations, const CudnnDevice *device, cudnnBackendHeurMode_t mode,
+                   Descriptor proposals[MAX_PROPOSALS], int64_t *count) {
     Descriptor rules = NULL;
-    int64_t count = 0, made = 0;
-    if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, &rules) !=
-        CUDNN_STATUS_SUCCESS)
-        return 0;
-    cudnnStatus_t status = cudnnBackendSetAttribute(rules, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH,
-                                                    CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &operations);
+    int64_t found = 0, made = 0;
+    cudnnStatus_t status =
+        cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, &rules);
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnBackendSetAttribute(rules, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH,
+                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &operations);
     if (status == CUDNN_STATUS_SUCCESS)
         status = cudnnBackendSetAttribute(rules, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE,
                                           1, &mode);
@@ -427,21 +434,22 @@ static int64_t propose(Descriptor operations, const CudnnDevice *device,
         status = cudnnBackendSetAttribute(rules, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP,
                                           CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &device->properties);
     if (status == CUDNN_STATUS_SUCCESS) status = cudnnBackendFinalize(rules);
-    while (status == CUDNN_STATUS_SUCCESS && made < MAX_PROPOSALS &&
-           cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &proposals[made]) ==
-               CUDNN_STATUS_SUCCESS)
-        made++;
+    while (status == CUDNN_STATUS_SUCCESS && made < MAX_PROPOSALS) {
+        status = cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &proposals[made]);
+        made += status == CUDNN_STATUS_SUCCESS;
+    }
     if (status == CUDNN_STATUS_SUCCESS)
         status = cudnnBackendGetAttribute(rules, CUDNN_ATTR_ENGINEHEUR_RESULTS,
-                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, made, &count, proposals);
-    if (status != CUDNN_STATUS_SUCCESS) count = 0;
-    for (int64_t i = count; i < made; i++) cudnnBackendDestroyDescriptor(proposals[i]);
-    cudnnBackendDestroyDescriptor(rules);
-    return count < made ? count : made;
+                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, made, &found, proposals);
+    if (status != CUDNN_STATUS_SUCCESS) found = 0;
+    *count = found < made ? found : made;
+    for (int64_t i = *count; i < made; i++) cudnnBackendDestroyDescriptor(proposals[i]);
+    if (rules) cudnnBackendDestroyDescriptor(rules);
+    return outcome(status, "proposals") < 0 ? -1 : 0;
 }
 
 // A plan that owns `inner`. Its workspace and tensors are looked up.
-static CudnnPlan *plan_new(const CudnnGraph *graph, Descriptor inner, int64_t engine) {
+static CudnnPlan *plan_new(const CudnnGraph *graph, Descriptor inner) {
     int64_t one = 0;
     CudnnPlan *plan = array_new(1, sizeof *plan);
     if (!plan ||
@@ -453,77 +461,86 @@ static CudnnPlan *plan_new(const CudnnGraph *graph, Descriptor inner, int64_t en
         return NULL;
     }
     plan->plan = inner;
-    plan->engine = engine;
     for (int number = 1; number <= graph->tensor_count; number++)
         if (graph->roles[number] != CUDNN_VIRTUAL) plan->ids[plan->count++] = number;
     return plan;
 }
 
-// Calls `visit` with each proposal that the rules allow, until it returns true. *proposed counts
-// them all. -1 when the graph is refused.
-typedef bool (*Visit)(void *context, Descriptor proposal, int64_t engine);
+// Calls `visit` with each proposal that the rules allow, until it returns not 0: 1 when it has what
+// it wants, or -1 and an error. *proposed counts them all. Returns 0; LIBRARY_DECLINES and an error
+// when the graph is refused; -1 and an error when any of it could not be found out.
+typedef int (*Visit)(void *context, Descriptor proposal, int64_t engine);
 
 static int each_proposal(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
                          Visit visit, void *context, int64_t *proposed) {
     static const cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
     Descriptor operations = graph ? operation_graph(graph, device) : NULL;
-    bool done = false;
+    int done = 0;
     *proposed = 0;
-    if (!operations) return -1;
-    for (size_t m = 0; m < sizeof modes / sizeof *modes && !done; m++) {
+    if (!operations) return graph && graph->refused ? LIBRARY_DECLINES : -1;
+    for (size_t m = 0; m < sizeof modes / sizeof *modes && done == 0; m++) {
         Descriptor proposals[MAX_PROPOSALS];
-        int64_t count = propose(operations, device, modes[m], proposals), engine;
+        int64_t count, engine;
+        if (propose(operations, device, modes[m], proposals, &count) != 0) return -1;
         *proposed += count;
         for (int64_t i = 0; i < count; i++) {
-            if (!done && is_allowed(proposals[i], precision, &engine))
+            int allowed = done == 0 ? is_allowed(proposals[i], precision, &engine) : 0;
+            if (allowed > 0)
                 done = visit(context, proposals[i], engine);
+            else if (allowed < 0)
+                done = -1;
             cudnnBackendDestroyDescriptor(proposals[i]);
         }
     }
-    return 0;
+    return done < 0 ? -1 : 0;
 }
 
 typedef struct {
     const CudnnDevice *device;
     int choice, possible;
-    int64_t engine;
     Descriptor plan;
 } Search;
 
-static bool take_chosen(void *context, Descriptor proposal, int64_t engine) {
+static int take_chosen(void *context, Descriptor proposal, int64_t engine) {
     Search *search = context;
-    Descriptor made = plan_of(proposal, search->device);
-    if (made && search->possible++ == search->choice) {
+    Descriptor made;
+    (void)engine;
+    int result = plan_of(proposal, search->device, &made);
+    if (result <= 0) return result;
+    if (search->possible++ == search->choice) {
         search->plan = made;
-        search->engine = engine;
-        return true;
+        return 1;
     }
-    if (made) cudnnBackendDestroyDescriptor(made);
-    return false;
+    cudnnBackendDestroyDescriptor(made);
+    return 0;
 }
 
-CudnnPlan *cudnn_graph_plan(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
-                            int choice) {
+int cudnn_graph_plan(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
+                     int choice, CudnnPlan **plan) {
     Search search = {.device = device, .choice = choice};
     int64_t proposed;
-    if (each_proposal(graph, device, precision, take_chosen, &search, &proposed) != 0) return NULL;
-    if (search.plan) return plan_new(graph, search.plan, search.engine);
-    return error_null("cudnn: %s: of %lld configurations that cuDNN proposes %d can run; number %d "
-                      "was asked for",
-                      graph->name, (long long)proposed, search.possible, choice);
+    int result = each_proposal(graph, device, precision, take_chosen, &search, &proposed);
+    *plan = NULL;
+    if (result != 0) return result;
+    if (search.plan) *plan = plan_new(graph, search.plan);
+    if (search.plan) return *plan ? 0 : -1;
+    error_int("cudnn: %s: of %lld configurations that cuDNN proposes %d can run; number %d was "
+              "asked for",
+              graph->name, (long long)proposed, search.possible, choice);
+    return LIBRARY_DECLINES;
 }
 
-static bool take_any(void *context, Descriptor proposal, int64_t engine) {
+static int take_any(void *context, Descriptor proposal, int64_t engine) {
     (void)proposal;
     *(int64_t *)context = engine;
-    return true;
+    return 1;
 }
 
 int cudnn_graph_engine(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
                        int64_t *engine) {
     int64_t proposed;
     *engine = -1;
-    return each_proposal(graph, device, precision, take_any, engine, &proposed);
+    return each_proposal(graph, device, precision, take_any, engine, &proposed) == 0 ? 0 : -1;
 }
 
 void cudnn_plan_free(CudnnPlan *plan) {
@@ -534,10 +551,6 @@ void cudnn_plan_free(CudnnPlan *plan) {
 
 size_t cudnn_plan_workspace(const CudnnPlan *plan) {
     return (size_t)plan->workspace;
-}
-
-int64_t cudnn_plan_engine(const CudnnPlan *plan) {
-    return plan->engine;
 }
 
 int cudnn_plan_run(const CudnnPlan *plan, cudnnHandle_t handle, void *const *pointers,

@@ -3,7 +3,7 @@
 //
 // A graph is built, made into a plan for one device, and freed; the plan is kept (plan_cache.h). A
 // tensor is a number, counted from 1; after a failure building goes on without effect and
-// cudnn_graph_plan returns NULL, so that a graph reads as mathematics and is checked once.
+// cudnn_graph_plan fails, so that a graph reads as mathematics and is checked once.
 //
 // A plan can be made for a device that is not present, from its description as JSON: whether a
 // graph can run on it, and by which engine, is known without one.
@@ -69,10 +69,6 @@ void cudnn_graph_convolve(CudnnGraph *graph, ConvolvePass pass, CudnnWindow wind
 // y = mode(x) or, with b, mode(x, b); sides of 1 in b are repeated.
 void cudnn_graph_unary(CudnnGraph *graph, cudnnPointwiseMode_t mode, int x, int y);
 void cudnn_graph_binary(CudnnGraph *graph, cudnnPointwiseMode_t mode, int x, int b, int y);
-// y = condition ? x : b
-void cudnn_graph_select(CudnnGraph *graph, int x, int b, int condition, int y);
-// y = the index along `axis` of each element
-void cudnn_graph_index(CudnnGraph *graph, int64_t axis, int x, int y);
 // y = x summed, or its largest, over the sides that are 1 in y
 void cudnn_graph_reduce(CudnnGraph *graph, cudnnReduceTensorOp_t mode, int x, int y);
 void cudnn_graph_matmul(CudnnGraph *graph, int a, int b, int c);
@@ -89,10 +85,12 @@ typedef enum {
 } CudnnPrecision;
 
 // The plan number `choice` (0 = the first) among those that cuDNN proposes for the graph on the
-// device and that can be made, in cuDNN's order. NULL and an error with the graph's name when
-// there are fewer.
-CudnnPlan *cudnn_graph_plan(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
-                            int choice);
+// device and that can be made, in cuDNN's order: 0 and the plan. LIBRARY_DECLINES and an error that
+// says why when the graph is refused or there are fewer, which is so every time; -1 and an error
+// with cuDNN's text when a plan could not be made for another reason, as memory: going on to the
+// next would give other bits.
+int cudnn_graph_plan(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
+                     int choice, CudnnPlan **plan);
 // The engine of the first configuration that cuDNN proposes and the rules allow, -1 if there is
 // none: cuDNN has checked that it can run on the device, but nothing is made. 0, or -1 and an error
 // if the graph is refused.
@@ -100,8 +98,6 @@ int cudnn_graph_engine(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecis
                        int64_t *engine);
 void cudnn_plan_free(CudnnPlan *plan); // takes NULL
 size_t cudnn_plan_workspace(const CudnnPlan *plan);
-// cuDNN's number of the engine that computes it.
-int64_t cudnn_plan_engine(const CudnnPlan *plan);
 
 // Enqueues the plan on the handle's stream. pointers: one for each REAL tensor (device memory,
 // 16-byte aligned) and each VALUE (a float of the host), in the order of their making.

@@ -7,7 +7,9 @@
 #include "cuda/memory.h"
 #include "cuda/plan_cache.h"
 #include "cuda/plan_table.h"
+#include "cuda/record.h"
 #include "cuda/runtime.h"
+#include "cuda/try.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -26,30 +28,55 @@ CudnnPrecision cudnn_precision(int64_t type) {
     return type == BF16 || cuda_uses_tf32() ? CUDNN_FAST : CUDNN_EXACT;
 }
 
-// A plan from a graph, which is freed. NULL and an error, which stderr says too, when there is
-// none.
-static CudnnPlan *plan_new(CudnnGraph *graph, const char *name, CudnnPrecision precision) {
-    pthread_once(&once, open_library);
+typedef CudnnGraph *(*GraphOf)(const void *problem);
+
+static int try_plan(GraphOf graph_of, const void *problem, const char *name,
+                    CudnnPrecision precision, CudnnPlan **plan) {
     CudnnDevice device = {.handle = handle};
-    CudnnPlan *plan = NULL;
-    if (graph && cudnn_check(opened, "no handle") == 0)
-        plan = cudnn_graph_plan(graph, &device, precision, plan_table_choice(name));
+    CudnnGraph *graph = graph_of(problem);
+    int result = cudnn_graph_plan(graph, &device, precision, plan_table_choice(name), plan);
     cudnn_graph_free(graph);
-    if (!plan) fprintf(stderr, "no plan for %s: %s\n", name, error_message());
-    return plan;
+    (void)cudaGetLastError(); // of proposals that were passed over
+    return result;
 }
 
-static void *convolution_plan(const void *key) {
+// See PlanNew; that there is no plan stderr says too. What fails is tried once more with all the
+// memory that nobody uses, but not in a recording, whose memory that is.
+static int plan_new(GraphOf graph_of, const void *problem, const char *name,
+                    CudnnPrecision precision, void **made) {
+    CudnnPlan *plan = NULL;
+    pthread_once(&once, open_library);
+    if (cudnn_check(opened, "no handle") != 0) return -1;
+    int result = try_plan(graph_of, problem, name, precision, &plan);
+    if (result < 0 && !record_is_open()) {
+        fprintf(stderr, "%s: %s; once more\n", name, error_take());
+        cuda_trim();
+        result = try_plan(graph_of, problem, name, precision, &plan);
+    }
+    if (result < 0) return error_context("%s", name);
+    if (result == LIBRARY_DECLINES) fprintf(stderr, "no plan for %s: %s\n", name, error_take());
+    *made = plan;
+    return 0;
+}
+
+static CudnnGraph *convolution_graph(const void *problem) {
+    return cudnn_convolution_graph(problem);
+}
+
+static int convolution_plan(const void *key, void **plan) {
     const Convolution *p = key;
     char name[CUDNN_NAME_SIZE];
-    return plan_new(cudnn_convolution_graph(p), cudnn_convolution_name(p, name),
-                    cudnn_precision(p->type));
+    return plan_new(convolution_graph, p, cudnn_convolution_name(p, name), cudnn_precision(p->type),
+                    plan);
 }
 
-static void *attention_plan(const void *key) {
-    const AttentionProblem *p = key;
+static CudnnGraph *attention_graph(const void *problem) {
+    return cudnn_attention_graph(problem);
+}
+
+static int attention_plan(const void *key, void **plan) {
     char name[CUDNN_NAME_SIZE];
-    return plan_new(cudnn_attention_graph(p), cudnn_attention_name(p, name), CUDNN_FAST);
+    return plan_new(attention_graph, key, cudnn_attention_name(key, name), CUDNN_FAST, plan);
 }
 
 static int run(const CudnnPlan *plan, void *const *pointers) {
@@ -65,11 +92,9 @@ int library_convolve(const Convolution *p, void *x, void *weight, void *y, const
                      const void *residual) {
     static PlanCache plans = PLAN_CACHE_EMPTY;
     if (!cudnn_takes_convolution(p)) return LIBRARY_DECLINES;
-    const CudnnPlan *plan = plan_cache_find(&plans, p, sizeof *p, convolution_plan);
-    if (!plan) {
-        error_take(); // was said when the plan was tried
-        return LIBRARY_DECLINES;
-    }
+    void *plan;
+    if (plan_cache_find(&plans, p, sizeof *p, convolution_plan, &plan) != 0) return -1;
+    if (!plan) return LIBRARY_DECLINES;
     void *pointers[5] = {x, weight, y};
     int count = 3;
     if (p->bias) pointers[count++] = (void *)bias;
@@ -93,11 +118,9 @@ static int run_backward(const CudnnPlan *plan, const AttentionProblem *p, float 
 int library_attention(const AttentionProblem *p, float scale, const AttentionMemory *m) {
     static PlanCache plans = PLAN_CACHE_EMPTY;
     if (!cudnn_takes_attention(p)) return LIBRARY_DECLINES;
-    const CudnnPlan *plan = plan_cache_find(&plans, p, sizeof *p, attention_plan);
-    if (!plan) {
-        error_take(); // was said when the plan was tried
-        return LIBRARY_DECLINES;
-    }
+    void *plan;
+    if (plan_cache_find(&plans, p, sizeof *p, attention_plan, &plan) != 0) return -1;
+    if (!plan) return LIBRARY_DECLINES;
     if (p->backward) return run_backward(plan, p, scale, m);
     void *pointers[] = {(void *)m->q, (void *)m->k, (void *)m->v, &scale, m->y, m->lse};
     return run(plan, pointers);

@@ -2,17 +2,16 @@
 // A hash table of plans. See plan_cache.h.
 #include "cuda/plan_cache.h"
 
-#include "base/error.h"
 #include "base/memory.h"
 
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct PlanEntry {
     PlanEntry *next;
-    void *key, *plan;
-    char *why; // there is none: the message
+    void *key, *plan; // plan NULL: there is none
     size_t size;
 };
 
@@ -26,22 +25,20 @@ static size_t hash_of(const void *key, size_t size) {
     return (size_t)(hash % PLAN_CACHE_BUCKETS);
 }
 
-static PlanEntry *entry_new(const void *key, size_t size, void *(*plan_new)(const void *key)) {
+static PlanEntry *entry_new(const void *key, size_t size, PlanNew plan_new) {
     PlanEntry *entry = array_new(1, sizeof *entry);
     if (entry) entry->key = array_new(1, size);
-    if (!entry || !entry->key) {
-        free(entry);
-        return NULL;
+    if (entry && entry->key) {
+        memcpy(entry->key, key, size);
+        entry->size = size;
+        if (plan_new(key, &entry->plan) == 0) return entry;
     }
-    memcpy(entry->key, key, size);
-    entry->size = size;
-    entry->plan = plan_new(key);
-    if (!entry->plan) entry->why = string_copy(error_take());
-    return entry;
+    if (entry) free(entry->key);
+    free(entry);
+    return NULL;
 }
 
-static PlanEntry *find(PlanCache *cache, const void *key, size_t size,
-                       void *(*plan_new)(const void *key)) {
+static PlanEntry *find(PlanCache *cache, const void *key, size_t size, PlanNew plan_new) {
     PlanEntry **bucket = &cache->buckets[hash_of(key, size)];
     for (PlanEntry *entry = *bucket; entry; entry = entry->next)
         if (entry->size == size && memcmp(entry->key, key, size) == 0) return entry;
@@ -53,11 +50,10 @@ static PlanEntry *find(PlanCache *cache, const void *key, size_t size,
     return made;
 }
 
-void *plan_cache_find(PlanCache *cache, const void *key, size_t size,
-                      void *(*plan_new)(const void *key)) {
+int plan_cache_find(PlanCache *cache, const void *key, size_t size, PlanNew plan_new, void **plan) {
     pthread_mutex_lock(&lock);
     PlanEntry *entry = find(cache, key, size, plan_new);
     pthread_mutex_unlock(&lock);
-    if (!entry) return NULL;
-    return entry->plan ? entry->plan : error_null("%s", entry->why ? entry->why : "no plan");
+    *plan = entry ? entry->plan : NULL;
+    return entry ? 0 : -1;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Plans of the libraries, made once for each problem and kept until the process ends.
+// Plans of the libraries, made once for each problem and kept until the process ends. That there is
+// none for a problem is kept too; a failure to find out is not.
 #ifndef CUDA_PLAN_CACHE_H
 #define CUDA_PLAN_CACHE_H
 
@@ -16,9 +17,12 @@ typedef struct {
         { NULL }         \
     }
 
-// The plan for a key, compared as bytes (no padding in its struct). The first time plan_new makes
-// it; NULL from there is an error, is kept too, and gives its message again.
-void *plan_cache_find(PlanCache *cache, const void *key, size_t size,
-                      void *(*plan_new)(const void *key));
+// Makes the plan for a key: 0, with *plan NULL when there is none and never will be, or -1 and an
+// error.
+typedef int (*PlanNew)(const void *key, void **plan);
+
+// The plan for a key, compared as bytes (no padding in its struct), which plan_new makes the first
+// time: returns as it does.
+int plan_cache_find(PlanCache *cache, const void *key, size_t size, PlanNew plan_new, void **plan);
 
 #endif

@@ -135,23 +135,23 @@ static bool has_plan(CudnnGraph *graph, const char *name, int64_t type) {
     return engine >= 0;
 }
 
-static void *convolution_answer(const void *key) {
+static int convolution_answer(const void *key, void **plan) {
     char name[CUDNN_NAME_SIZE];
     cudnn_convolution_name(key, name);
-    bool found = has_plan(cudnn_convolution_graph(key), name, ((const Convolution *)key)->type);
-    return found ? somewhere : error_null("none");
+    if (has_plan(cudnn_convolution_graph(key), name, ((const Convolution *)key)->type))
+        *plan = somewhere;
+    return 0;
 }
 
-static void *attention_answer(const void *key) {
+static int attention_answer(const void *key, void **plan) {
     char name[CUDNN_NAME_SIZE];
     cudnn_attention_name(key, name);
-    bool found = has_plan(cudnn_attention_graph(key), name, BF16);
-    return found ? somewhere : error_null("none");
+    if (has_plan(cudnn_attention_graph(key), name, BF16)) *plan = somewhere;
+    return 0;
 }
 
 // The ways of a problem are told once: seen again, it is declined in silence.
 static int answer(void *found, bool first, const char *name, const char *way) {
-    error_take();
     if (found) {
         if (first) answered(way);
         declined[0] = '\0';
@@ -171,7 +171,8 @@ int library_convolve(const Convolution *p, void *x, void *weight, void *y, const
     int before = graphs;
     snprintf(way, sizeof way, "%s", cudnn_convolution_name(p, name));
     bool after_another = declined[0] != '\0';
-    void *found = plan_cache_find(&answers, p, sizeof *p, convolution_answer);
+    void *found;
+    if (plan_cache_find(&answers, p, sizeof *p, convolution_answer, &found) != 0) return -1;
     return answer(found, graphs > before || after_another, name, way);
 }
 
@@ -182,7 +183,8 @@ int library_attention(const AttentionProblem *p, float scale, const AttentionMem
     char name[CUDNN_NAME_SIZE];
     int before = graphs;
     cudnn_attention_name(p, name);
-    void *found = plan_cache_find(&answers, p, sizeof *p, attention_answer);
+    void *found;
+    if (plan_cache_find(&answers, p, sizeof *p, attention_answer, &found) != 0) return -1;
     return answer(found, graphs > before, name, name);
 }
 
