@@ -12,6 +12,7 @@
 
 #include <cublasLt.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static const size_t WORKSPACE = (size_t)32 << 20; // what NVIDIA advises for Hopper
@@ -39,6 +40,10 @@ void cuda_use_tf32(bool on) {
 
 bool cuda_uses_tf32(void) {
     return tf32;
+}
+
+void library_product_text(char text[LIBRARY_TEXT]) {
+    snprintf(text, LIBRARY_TEXT, "cuBLASLt %zu", cublasLtGetVersion());
 }
 
 static int check(cublasStatus_t status, const char *what) {

@@ -24,6 +24,10 @@ static void open_library(void) {
         opened = cudnnSetStream(handle, device_stream(STREAM_COMPUTE));
 }
 
+void library_convolve_text(char text[LIBRARY_TEXT]) {
+    snprintf(text, LIBRARY_TEXT, "cuDNN %zu", cudnnGetVersion());
+}
+
 CudnnPrecision cudnn_precision(int64_t type) {
     return type == BF16 || cuda_uses_tf32() ? CUDNN_FAST : CUDNN_EXACT;
 }

@@ -16,6 +16,11 @@ extern "C" {
 // What a call returns besides 0 and -1 with an error: there is no plan for it, nothing was done.
 enum { LIBRARY_DECLINES = 1 };
 
+// Who computes products, and convolutions and attention, with version: "cuBLASLt 120901".
+enum { LIBRARY_TEXT = 160 };
+void library_product_text(char text[LIBRARY_TEXT]);
+void library_convolve_text(char text[LIBRARY_TEXT]);
+
 // What cuda_use_tf32 (cuda.h) was last given.
 bool cuda_uses_tf32(void);
 

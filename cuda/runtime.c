@@ -6,6 +6,7 @@
 #include "cuda/try.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool opened;
@@ -13,6 +14,7 @@ static cudaStream_t streams[STREAM_COUNT];
 static cudaEvent_t order[STREAM_COUNT], marks[MARK_COUNT];
 
 static size_t all_memory;
+static char architecture[32];
 
 static int make_streams(void) {
     for (int i = 0; i < STREAM_COUNT; i++) {
@@ -25,7 +27,7 @@ static int make_streams(void) {
 }
 
 static int open_first(void) {
-    int count = 0, major = 0;
+    int count = 0, major = 0, minor = 0;
     cudaError_t status = cudaGetDeviceCount(&count);
     if (status == cudaErrorInsufficientDriver || status == cudaErrorNoDevice ||
         (status == cudaSuccess && count == 0))
@@ -36,6 +38,8 @@ static int open_first(void) {
     CUDA_TRY(status);
     CUDA_TRY(cudaSetDevice(0));
     CUDA_TRY(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
+    CUDA_TRY(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0));
+    snprintf(architecture, sizeof architecture, "sm_%d%d", major, minor);
     if (major < 8)
         return error_int("the GPU has compute capability %d.x, at least 8.0 is needed", major);
     size_t left;
@@ -49,6 +53,10 @@ int device_open(void) {
     opened = result == 0;
     pthread_mutex_unlock(&lock);
     return result;
+}
+
+const char *device_text(void) {
+    return architecture;
 }
 
 void *device_take(size_t bytes) {

@@ -20,6 +20,8 @@ enum { MARK_COUNT = 40 };
 // Opens the first device once; -1 and an error without a driver or device. The others need it.
 int device_open(void);
 
+const char *device_text(void); // "sm_90"; of the opened device
+
 // Memory of the device, 256-byte aligned; NULL (no error set) when there is none left. Giving back
 // waits for all work that uses it.
 void *device_take(size_t bytes);

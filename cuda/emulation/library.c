@@ -13,6 +13,7 @@
 #include "cuda/emulation/work.h"
 #include "cuda/host_path.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,16 @@ void cuda_use_tf32(bool on) {
 
 bool cuda_uses_tf32(void) {
     return tf32;
+}
+
+void library_product_text(char text[LIBRARY_TEXT]) {
+    const Backend *host = cuda_host();
+    const char *kernels = host ? host->kernels : NULL;
+    snprintf(text, LIBRARY_TEXT, "the host's %s", kernels ? kernels : "kernels");
+}
+
+void library_convolve_text(char text[LIBRARY_TEXT]) {
+    library_product_text(text);
 }
 
 static float get(const void *data, int64_t type, int64_t i) {

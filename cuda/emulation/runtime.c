@@ -14,6 +14,10 @@ int device_open(void) {
     return 0;
 }
 
+const char *device_text(void) {
+    return "emulated";
+}
+
 // Exact sizes, so that a sanitizer sees one byte too many; NaN patterns, so that reads of what was
 // never written show.
 void *device_take(size_t bytes) {
