@@ -22,6 +22,7 @@ typedef struct {
     RecordKey key;
     void *work;    // NULL: done plainly once, or lost
     bool refused;  // it cannot be recorded
+    bool failed;   // the device could not keep or do a recording of it, which is tried once more
     bool lost;     // a block has gone back to the system
     void **blocks; // taken by the work, in order of address
     size_t count, room;
@@ -117,7 +118,8 @@ static void clear(Recording *recording) {
         cuda_memory_release(recording->kept[i].memory, recording->kept[i].bytes);
     free(recording->blocks);
     free(recording->kept);
-    *recording = (Recording){.key = recording->key, .refused = recording->refused};
+    *recording = (Recording){
+        .key = recording->key, .refused = recording->refused, .failed = recording->failed};
 }
 
 // ---- recordings ---------------------------------------------------------------------------------
@@ -163,6 +165,16 @@ static bool is_sound(const Recording *recording, bool good) {
     return !error_is_set();
 }
 
+// A device that could not keep sound work, or not do it, may have had no room.
+static void refuse(Recording *recording, bool sound) {
+    recording->refused = !sound || recording->failed;
+    recording->failed = true;
+    fprintf(stderr, "the step is not recorded, and slower for it%s: %s\n",
+            recording->refused ? "" : "; once more at the next one", error_take());
+    clear(recording);
+    if (!recording->refused) cuda_trim();
+}
+
 int cuda_record_end(bool good) {
     Recording *recording = open_one;
     bool sound = is_sound(recording, good);
@@ -171,12 +183,14 @@ int cuda_record_end(bool good) {
     if (sound && work) {
         recording->work = work;
         sort_blocks(recording);
-        return replay(recording) == RECORD_REPLAYED ? 0 : -1;
+        if (replay(recording) == RECORD_REPLAYED) {
+            recording->failed = false;
+            return 0;
+        }
+    } else {
+        device_record_free(work);
     }
-    fprintf(stderr, "the step is not recorded, and slower for it: %s\n", error_take());
-    device_record_free(work);
-    recording->refused = true;
-    clear(recording);
+    refuse(recording, sound);
     return 1;
 }
 

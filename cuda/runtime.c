@@ -129,10 +129,9 @@ void *device_record_end(void) {
     cudaGraph_t graph = NULL;
     cudaGraphExec_t recording = NULL;
     cudaError_t status = cudaStreamEndCapture(streams[STREAM_COMPUTE], &graph);
-    if (status != cudaSuccess || !graph) {
-        (void)cudaGetLastError();
+    (void)cudaGetLastError(); // of the capture, or of a library's call in it
+    if (status != cudaSuccess || !graph)
         return error_null("recording: %s (CUDA error %d)", cudaGetErrorString(status), (int)status);
-    }
     if (instantiate(graph, &recording) != 0) recording = NULL;
     cudaGraphDestroy(graph);
     return recording;

@@ -102,6 +102,7 @@ int device_copy(Stream stream, void *to, const void *from, size_t bytes, CopyDir
     if (emulate_records())
         return error_int("emulation: a copy between host and device in a recording");
     (void)stream;
+    if (direction == COPY_TO_DEVICE && emulate_fault(EMULATE_UPLOAD) != 0) return -1;
     return direction == COPY_FROM_DEVICE ? depart(to, from, bytes) : copy_bytes(&b);
 }
 

@@ -21,6 +21,7 @@ typedef struct {
 } Recording;
 
 static Recording *open_one;
+static int faults[EMULATE_FAULTS];
 
 bool emulate_records(void) {
     return open_one != NULL;
@@ -46,6 +47,16 @@ int emulate_work(EmulateWork run, void *context, size_t bytes) {
     return emulate_keep(run, copy, free);
 }
 
+void emulate_fail(EmulateFault fault, int times) {
+    faults[fault] = times;
+}
+
+int emulate_fault(EmulateFault fault) {
+    if (faults[fault] == 0) return 0;
+    faults[fault]--;
+    return error_int("emulation: told to fail");
+}
+
 int device_record_begin(void) {
     if (open_one) return error_int("emulation: a recording is open already");
     open_one = calloc(1, sizeof *open_one);
@@ -57,10 +68,13 @@ int device_record_begin(void) {
 void *device_record_end(void) {
     void *recording = open_one;
     open_one = NULL;
-    return recording;
+    if (emulate_fault(EMULATE_KEEP) == 0) return recording;
+    device_record_free(recording);
+    return NULL;
 }
 
 int device_replay(void *recording) {
+    if (emulate_fault(EMULATE_REPLAY) != 0) return -1;
     for (const Kept *kept = ((Recording *)recording)->first; kept; kept = kept->next)
         if (kept->run(kept->context) != 0) return -1;
     return 0;

@@ -19,6 +19,11 @@ int emulate_keep(EmulateWork run, void *context, void (*destroy)(void *context))
 // Does the work, or keeps it with a copy of the bytes at `context`.
 int emulate_work(EmulateWork run, void *context, size_t bytes);
 
+// What the device can be told to fail at, for tests: copies to it, the end of a recording, replays.
+typedef enum { EMULATE_UPLOAD, EMULATE_KEEP, EMULATE_REPLAY, EMULATE_FAULTS } EmulateFault;
+void emulate_fail(EmulateFault fault, int times); // the next times
+int emulate_fault(EmulateFault fault);            // 0, or -1 and an error when it is to fail
+
 #ifdef __cplusplus
 }
 #endif
