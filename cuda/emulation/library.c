@@ -110,6 +110,9 @@ static int run_product(void *context) {
 
 int library_product(const Product *p) {
     Product copy = *p;
+    if (p->M < 1 || p->K < 1 || p->P < 1 || p->batches < 1)
+        return error_int("emulation: a product [%lld,%lld] [%lld,%lld] of nothing", (long long)p->M,
+                         (long long)p->K, (long long)p->K, (long long)p->P);
     return emulate_work(run_product, &copy, sizeof copy);
 }
 
