@@ -3,6 +3,7 @@
 // device, and each block works on one slice of one of them.
 #include "cuda/kernels.h"
 #include "cuda/kernel.cuh"
+#include "cuda/record.h"
 #include "cuda/rounded.h"
 
 #include <stdlib.h>
@@ -27,20 +28,31 @@ struct SliceList {
 
 static SliceList norm_list, clip_list, adamw_list;
 
+static void drop(SliceList *list) {
+    cuda_free(list->device, (size_t)list->count * sizeof *list->host);
+    free(list->host);
+    *list = {};
+}
+
 // Puts `slices` (taken over) on the device, unless they are there already.
 static int send(SliceList *list, Slice *slices, int64_t count) {
     size_t bytes = (size_t)count * sizeof *slices;
-    if (count == list->count && memcmp(slices, list->host, bytes) == 0) {
+    if (count == list->count && (count == 0 || memcmp(slices, list->host, bytes) == 0)) {
         free(slices);
         return 0;
     }
-    cuda_free(list->device, (size_t)list->count * sizeof *slices);
-    free(list->host);
+    if (record_forbids("a list of tensors is written") != 0) {
+        free(slices);
+        return -1;
+    }
+    // Recorded work may name what is given back now; not the norm's, which the host reads.
+    if (list->device && list != &norm_list) cuda_record_forget();
+    drop(list);
     list->host = slices;
     list->count = count;
     list->device = (Slice *)cuda_scratch("optimizer", bytes);
-    if (list->device) return cuda_write(list->device, slices, bytes);
-    list->count = 0;
+    if (list->device && cuda_write(list->device, slices, bytes) == 0) return 0;
+    drop(list);
     return -1;
 }
 
