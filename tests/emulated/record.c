@@ -2,10 +2,12 @@
 // Steps that the device records and repeats, on the emulated CUDA back end, whose recordings are
 // lists of launches with their arguments. Promises: bit for bit the same numbers and weights as
 // without recording; after warm-up a step takes no memory and waits for nothing; a number that is
-// not finite stops the run as on the CPU, and changes no weight. A program without a framework, so
-// that it also runs under TSan.
+// not finite stops the run as on the CPU, and changes no weight; what the device refuses is done
+// plainly. A program without a framework, so that it also runs under TSan.
 #include "cpu/cpu.h"
 #include "cuda/cuda.h"
+#include "cuda/emulation/work.h"
+#include "cuda/plan_table.h"
 #include "cuda/rounded.h"
 #include "tests/emulated/runs.h"
 #include "train/optimizer.h"
@@ -144,36 +146,54 @@ static int stop_in_a_replay(void) {
     return 0;
 }
 
-static int gradients(ParamSet *set, const float *values) {
-    Tensor *tensor = set->items[0].tensor;
-    tensor->has_grad = true;
-    return tensor_grad_alloc(tensor) == 0 ? tensor_write(tensor->grad, values) : -1;
+// A parameter of two numbers and its optimizer.
+typedef struct {
+    ParamSet set, *sets[1];
+    Optimizer optimizer;
+    Tensor *weight;
+} Gate;
+
+static const TrainConfig adamw_config = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+
+static int gate_begin(Gate *gate) {
+    *gate = (Gate){.sets = {&gate->set}};
+    backend_use(cuda);
+    int result = params_begin(&gate->set, "net", F32);
+    if (result == 0 && !params_vector(&gate->set, "gate", 2, INIT_ONES, 1)) result = -1;
+    if (result == 0) result = params_init(&gate->set, 1);
+    params_train(&gate->set, "");
+    if (result == 0) gate->weight = gate->set.items[0].tensor;
+    return result == 0 ? optimizer_begin(&gate->optimizer, gate->sets, 1) : -1;
+}
+
+static void gate_done(Gate *gate) {
+    optimizer_done(&gate->optimizer);
+    params_done(&gate->set);
+}
+
+static int gate_slope(Gate *gate, const float *values) {
+    gate->weight->has_grad = true;
+    return tensor_grad_alloc(gate->weight) == 0 ? tensor_write(gate->weight->grad, values) : -1;
 }
 
 // Once a gradient was not finite no update changes anything until the flag is taken away.
 static int no_update_after_stop(void) {
-    const TrainConfig config = {.clip = 1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    TrainConfig config = adamw_config;
     const float bad[2] = {1, INFINITY}, good[2] = {1, 2};
     float values[3][2];
     StepFound found = {0};
-    ParamSet set, *sets[] = {&set};
-    Optimizer optimizer = {0};
-    backend_use(cuda);
-    int result = params_begin(&set, "net", F32);
-    if (result == 0 && !params_vector(&set, "gate", 2, INIT_ONES, 1)) result = -1;
-    if (result == 0) result = params_init(&set, 1);
-    params_train(&set, "");
-    if (result == 0) result = optimizer_begin(&optimizer, sets, 1);
+    Gate gate;
+    int result = gate_begin(&gate);
+    config.clip = 1;
     for (int i = 0; result == 0 && i < 3; i++) {
-        result = gradients(&set, i == 0 ? bad : good);
-        if (result == 0 && i == 2) result = tensor_fill(optimizer.found, 0);
-        if (result == 0) result = optimizer_give(&optimizer, 0.5);
-        if (result == 0) result = optimizer_launch(&optimizer, &config);
-        if (result == 0) result = tensor_read(set.items[0].tensor, values[i]);
+        result = gate_slope(&gate, i == 0 ? bad : good);
+        if (result == 0 && i == 2) result = tensor_fill(gate.optimizer.found, 0);
+        if (result == 0) result = optimizer_give(&gate.optimizer, 0.5);
+        if (result == 0) result = optimizer_launch(&gate.optimizer, &config);
+        if (result == 0) result = tensor_read(gate.weight, values[i]);
     }
-    if (result == 0) result = tensor_read(optimizer.found, &found);
-    optimizer_done(&optimizer);
-    params_done(&set);
+    if (result == 0) result = tensor_read(gate.optimizer.found, &found);
+    gate_done(&gate);
     if (result != 0) return -1;
     if (values[0][0] != 1 || values[1][0] != 1) return fail("flag", "weights were changed");
     if (values[2][0] == 1 || found.square != 5) return fail("flag", "the next good step is lost");
@@ -192,21 +212,14 @@ static bool follows(const Tensor *weight) {
 }
 
 static int copies_follow(void) {
-    const TrainConfig config = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
     const float slope[2] = {1, -2}, values[2] = {0.3f, 7};
-    ParamSet set, *sets[] = {&set};
-    Optimizer optimizer = {0};
-    backend_use(cuda);
-    int result = params_begin(&set, "net", F32), bad = 0;
-    if (result == 0 && !params_vector(&set, "gate", 2, INIT_ONES, 1)) result = -1;
-    if (result == 0) result = params_init(&set, 1);
-    params_train(&set, "");
-    Tensor *weight = result == 0 ? set.items[0].tensor : NULL;
-    if (result == 0) result = optimizer_begin(&optimizer, sets, 1);
+    Gate gate;
+    int result = gate_begin(&gate), bad = 0;
+    Tensor *weight = gate.weight;
     if (result == 0 && !rounded_values(weight)) result = -1;
-    if (result == 0) result = gradients(&set, slope);
-    if (result == 0) result = optimizer_give(&optimizer, 0.25);
-    if (result == 0) result = optimizer_launch(&optimizer, &config);
+    if (result == 0) result = gate_slope(&gate, slope);
+    if (result == 0) result = optimizer_give(&gate.optimizer, 0.25);
+    if (result == 0) result = optimizer_launch(&gate.optimizer, &adamw_config);
     if (result == 0) bad += !follows(weight);
     if (result == 0) result = tensor_write(weight, values);
     if (result == 0) bad += !follows(weight);
@@ -215,12 +228,126 @@ static int copies_follow(void) {
     if (result == 0) result = tensor_copy(weight, weight->grad);
     if (result == 0) bad += !follows(weight);
     const void *memory = weight ? weight->data : NULL;
-    optimizer_done(&optimizer);
-    params_done(&set);
+    gate_done(&gate);
     if (result != 0) return -1;
     if (bad > 0) return fail("copies", "one was not renewed");
     if (rounded_find(memory)) return fail("copies", "one stayed when its weight went");
     printf("ok   copies: in bf16, they follow their weights\n");
+    return 0;
+}
+
+// ---- what goes wrong ----------------------------------------------------------------------------
+
+// What train/step.c does with work that repeats: here to += one.
+static int turn(const RecordKey *key, Tensor *to, const Tensor *one) {
+    RecordState state = cuda->record_begin(key);
+    if (state == RECORD_REPLAYED || state == RECORD_FAILED) return state == RECORD_FAILED ? -1 : 0;
+    int result = cuda->add_to(to, one);
+    if (state == RECORD_PLAIN) return result;
+    result = cuda->record_end(result == 0);
+    return result > 0 ? cuda->add_to(to, one) : result;
+}
+
+// Five turns, of which the second records, while the device fails `times` at a fault: all are done,
+// and so many of them by replays.
+static int turns_with(EmulateFault fault, int times, int64_t expected) {
+    const RecordKey key = {{99}};
+    int64_t before = cuda->stats().replays;
+    float sum = 0;
+    backend_use(cuda);
+    Tensor *to = tensor_zeros(SHAPE(F32, 1)), *one = tensor_zeros(SHAPE(F32, 1));
+    int result = to && one ? tensor_fill(one, 1) : -1;
+    emulate_fail(fault, times);
+    for (int i = 0; result == 0 && i < 5; i++) result = turn(&key, to, one);
+    emulate_fail(fault, 0);
+    if (result == 0) result = tensor_read(to, &sum);
+    cuda->record_forget();
+    tensor_free(to);
+    tensor_free(one);
+    if (result != 0) return -1;
+    if (sum != 5) return fail("refused", "work was lost or done twice");
+    return cuda->stats().replays - before == expected ? 0 : fail("refused", "other replays");
+}
+
+static int goes_on_plainly(void) {
+    static const EmulateFault faults[] = {EMULATE_KEEP, EMULATE_REPLAY};
+    for (int i = 0; i < 2; i++)
+        if (turns_with(faults[i], 1, 3) != 0 || turns_with(faults[i], 2, 0) != 0) return -1;
+    printf("ok   refused: a device that cannot keep or replay a recording works plainly\n");
+    return 0;
+}
+
+// An upload that fails leaves no list behind that passes for the device's.
+static int list_is_sent_again(void) {
+    const float slope[2] = {3, 4};
+    float values[2] = {1, 1};
+    StepFound found = {0};
+    int failures = 0;
+    Gate gate;
+    int result = gate_begin(&gate);
+    if (result == 0) result = gate_slope(&gate, slope);
+    if (result == 0) result = optimizer_give(&gate.optimizer, 0.5);
+    for (int i = 0; result == 0 && i < 2; i++) { // the norm's list, then the update's
+        emulate_fail(EMULATE_UPLOAD, 1);
+        failures += optimizer_launch(&gate.optimizer, &adamw_config) != 0;
+        emulate_fail(EMULATE_UPLOAD, 0);
+        error_take();
+    }
+    if (result == 0) result = optimizer_launch(&gate.optimizer, &adamw_config);
+    if (result == 0) result = tensor_read(gate.weight, values);
+    if (result == 0) result = tensor_read(gate.optimizer.found, &found);
+    gate_done(&gate);
+    if (result != 0) return -1;
+    if (failures != 2) return fail("list", "a failed upload was not noticed");
+    if (found.square != 25 || values[0] == 1) return fail("list", "it was not sent again");
+    printf("ok   list: of tensors, sent again after a failure\n");
+    return 0;
+}
+
+// Recorded work names the list of its optimizer, which another one replaces.
+static int list_is_not_named_longer(void) {
+    const RecordKey key = {{98}};
+    const float slope[2] = {1, 1};
+    RecordState states[3] = {RECORD_FAILED, RECORD_FAILED, RECORD_FAILED};
+    Gate first, second;
+    int result = gate_begin(&first) | gate_begin(&second);
+    if (result == 0) result = gate_slope(&first, slope) | gate_slope(&second, slope);
+    if (result == 0)
+        result = optimizer_give(&first.optimizer, 0.5) | optimizer_give(&second.optimizer, 0.5);
+    if (result == 0) result = optimizer_launch(&first.optimizer, &adamw_config);
+    for (int i = 0; result == 0 && i < 3; i++) {
+        states[i] = cuda->record_begin(&key);
+        if (i < 2) result = optimizer_launch(&first.optimizer, &adamw_config);
+        if (result == 0 && states[i] == RECORD_OPEN) result = cuda->record_end(true);
+        if (result == 0 && i == 1) result = optimizer_launch(&second.optimizer, &adamw_config);
+    }
+    cuda->record_forget();
+    gate_done(&first);
+    gate_done(&second);
+    if (result != 0) return -1;
+    if (states[1] != RECORD_OPEN) return fail("list", "an update was not recorded");
+    if (states[2] != RECORD_PLAIN) return fail("list", "a replay reads a list that is gone");
+    printf("ok   list: recorded work goes with the list that it names\n");
+    return 0;
+}
+
+// A run goes on only with what it began with (train/checkpoint.c).
+static int kernels_are_named(void) {
+    char path[160], before[600];
+    snprintf(path, sizeof path, "%s/plans", folder);
+    snprintf(before, sizeof before, "%s", cuda->kernels ? cuda->kernels : "");
+    FILE *file = fopen(path, "w");
+    if (!file) return fail("kernels", "no file");
+    fputs("1 convolve\n", file);
+    fclose(file);
+    if (plan_table_read(path) != 0) return -1;
+    const char *other = cuda_backend(cpu_backend())->kernels;
+    bool differ = before[0] && strcmp(before, other) != 0;
+    file = fopen(path, "w"); // the empty table
+    if (file) fclose(file);
+    if (plan_table_read(path) != 0 || !cuda_backend(cpu_backend())) return -1;
+    if (!differ) return fail("kernels", "another table of plans is not told apart");
+    printf("ok   kernels: %s\n", cuda->kernels);
     return 0;
 }
 
@@ -245,7 +372,9 @@ static int check_all(void) {
         "train.checkpoint_every=3",
         "data.sets=scenes:count=4:height=16:width=16,scenes:count=4:height=16:width=24",
         NULL};
-    if (no_update_after_stop() != 0 || copies_follow() != 0) return -1;
+    if (no_update_after_stop() != 0 || copies_follow() != 0 || goes_on_plainly() != 0 ||
+        list_is_sent_again() != 0 || list_is_not_named_longer() != 0 || kernels_are_named() != 0)
+        return -1;
     if (compare("prompt2seg", "prompt2seg-parts", parts, 3) != 0) return -1;
     if (SLOW) return 0;
     if (compare("prompt2seg", "prompt2seg", once, 2) != 0 ||
