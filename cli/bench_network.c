@@ -29,6 +29,7 @@ typedef struct {
     DeviceBatch *batch; // the step's
     Tensor *latent;     // unet: zeros [N,h,w,4]
     int64_t batch_size, baseline_rss;
+    int64_t steps, replays; // steps done, replays before them
 } NetworkBench;
 
 static int fill_config(NetworkBench *bench) {
@@ -144,6 +145,7 @@ static double step(void *context) {
     if (result == 0) result = step_micro(&bench->step, bench->batch, 0, 1);
     if (result == 0) result = step_update(&bench->step);
     optimizer->step++;
+    bench->steps++;
     if (result == 0) result = bench_wait(optimizer->found);
     return result == 0 ? clock_seconds() - start : -1;
 }
@@ -202,13 +204,14 @@ static int say(const NetworkBench *bench, const char *name, double seconds, bool
     const BackendStats stats = backend_current()->stats();
     return bench_say(
         options,
-        json_pack("{s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:i,s:f,s:I,s:I,s:I,s:I,s:I}", "case", name, "kind",
-                  options->kind, "model", path_name(options->model), "size", options->size, "batch",
-                  (json_int_t)bench->batch_size, "settings", options->device, "type", options->type,
-                  "threads", cpu_threads(), "seconds", seconds, "peak_rss",
+        json_pack("{s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:i,s:f,s:I,s:I,s:I,s:I,s:I,s:I}", "case", name,
+                  "kind", options->kind, "model", path_name(options->model), "size", options->size,
+                  "batch", (json_int_t)bench->batch_size, "settings", options->device, "type",
+                  options->type, "threads", cpu_threads(), "seconds", seconds, "peak_rss",
                   (json_int_t)machine_peak_rss(), "baseline_rss", (json_int_t)bench->baseline_rss,
                   "static_bytes", (json_int_t)static_bytes(bench, trains), "held_bytes",
-                  (json_int_t)stats.held, "replays", (json_int_t)stats.replays));
+                  (json_int_t)stats.held, "steps", (json_int_t)bench->steps, "replays",
+                  (json_int_t)(stats.replays - bench->replays)));
 }
 
 static int begin(NetworkBench *bench, const BenchOptions *options, bool trains) {
@@ -243,6 +246,8 @@ int bench_step(const BenchOptions *options) {
     if (result == 0) result = optimizer_begin(&bench.optimizer, sets, task_sets(bench.model, sets));
     // A device that records does so in the second step.
     for (int i = 0; result == 0 && step_is_late() && i < 2; i++) result = step(&bench) < 0 ? -1 : 0;
+    bench.steps = 0;
+    bench.replays = backend_current()->stats().replays;
     if (result == 0) result = time_and_say(&bench, "step", step, true);
     return end(&bench, result);
 }

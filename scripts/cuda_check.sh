@@ -108,7 +108,7 @@ has() {
 }
 
 # What says something without a GPU, and ends soon.
-rehearsed="op-cases fixtures step-gradients recording"
+rehearsed="op-cases fixtures step-gradients recording recording-bf16"
 smi() { [ -n "$rehearse" ] && echo none || nvidia-smi --query-gpu="$1" --format=csv,noheader -i 0; }
 echo "$device, $(smi driver_version,memory.total)"
 [ -z "$rehearse" ] || echo "A rehearsal: nothing here ran on a GPU, and no time is meant."
@@ -120,6 +120,7 @@ stage step-gradients 60 scripts/check_cuda_step.sh "$program" 1
 # On the emulated device one bias of step.gen2seg, of 420 outputs, is at 1.015 of its limit; why is open.
 stage fixtures 60 scripts/check_fixtures.py "$program" --device cuda
 stage recording 60 scripts/check_recording.sh "$program" 5
+stage recording-bf16 60 scripts/check_recording.sh "$program" 5 train.precision=bf16
 stage fifty-steps 90 scripts/check_cuda_step.sh "$program" 50 train.checkpoint_every=1000 train.warmup=5
 if [ -x "$plans" ]; then
     stage device-description 20 "$plans" --describe
@@ -216,6 +217,8 @@ lines = ["| step | images/s | share of peak | memory GB | recorded | of eager Py
          "|---|---|---|---|---|---|---|"]
 def rate(row):
     return row["batch"] / row["seconds"]
+def is_recorded(row):  # forward and backward pass, and update, of each step
+    return row.get("replays", 0) >= 2 * row.get("steps", 1)
 for name, row in steps.items():
     if not name.startswith("step-"):
         continue
@@ -225,7 +228,7 @@ for name, row in steps.items():
     peers = [steps.get(f"peer-{row['kind']}-{row['size']}-{row['batch']}{end}") for end in ("", "-compiled")]
     same = row["type"] == "bf16"
     cells = [f"{rate(row):.2f}", f"{100 * flops / peak:.0f} %" if peak else "",
-             f"{row.get('held_bytes', 0) / 1e9:.1f}", "yes" if row.get("replays") else "no"]
+             f"{row.get('held_bytes', 0) / 1e9:.1f}", "yes" if is_recorded(row) else "NO"]
     cells += [f"{rate(row) / rate(peer):.2f}" if same and peer else "" for peer in peers]
     lines.append("| " + " | ".join([name[5:]] + cells) + " |")
 lines += ["", "| convolution | pass | TFLOP/s | share |", "|---|---|---|---|"]
@@ -238,8 +241,11 @@ table = sys.argv[2].rsplit(".", 1)[0] + ".md"
 with open(table, "w") as file:
     file.write(f"# {machine['machine']}, {machine['date']}, {machine['commit'][:7]}\n\n" + "\n".join(lines) + "\n")
 print("results:", sys.argv[2], table)
+plain = [name for name, row in steps.items() if name.startswith("step-") and not is_recorded(row)]
+if plain:
+    sys.exit("cuda_check: not recorded: " + ", ".join(plain))
 PYTHON
 [ $failed -eq 0 ] || {
-    echo "cuda_check: $failed stages failed; logs in $logs"
+    echo "cuda_check: $failed stages failed, or their results; logs in $logs"
     exit 1
 }
