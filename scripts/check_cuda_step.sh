@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The same training on the CPU and on the CUDA back end of one program: losses of every step, and
-# the gradient of every parameter at the first. The networks are the miniature ones, in f32.
+# the gradient of every parameter at the first. The networks are the miniature ones, in f32; the losses
+# those of the paper, through the decoder.
 #   scripts/check_cuda_step.sh PROGRAM [STEPS] [key=value ...]
 # PROGRAM is p2s on a machine with a GPU, or build/release/p2s-emulated anywhere. STEPS defaults to
 # 2. Prints a JSON object per task; exit code 1 when they differ too much. P2S_KEEP=DIR keeps the
@@ -22,6 +23,7 @@ for task in gen2seg prompt2seg; do
         rm -rf "${runs:?}/$task-$device"
         "$program" train "configs/miniature/$task.yaml" model=models/miniature device=$device \
             run="$runs/$task-$device" train.steps="$steps" train.batch=2 train.accumulate=1 \
+            train.first_steps=0 prompt.encoding=gaussian prompt.loss=prompted \
             train.checkpoint_every=1 train.keep=64 train.sample_every=0 train.validate_every=0 \
             "$@" --quiet >&2 || exit 1
     done
