@@ -70,7 +70,8 @@ say() { printf '%s\n' "$1" >>"$rows"; }
 # ---- stages --------------------------------------------------------------------------------------
 
 # stage NAME SECONDS COMMAND...: runs it for at most SECONDS, its output in $logs/NAME.log. Rows
-# that begin with { in its output are kept. A stage that does not fit in the budget is left out.
+# that begin with { in its output are kept, but for a description's. A stage that does not fit in the
+# budget is left out.
 stage() {
     local name=$1 most=$2 code=0 start=$SECONDS log
     shift 2
@@ -96,7 +97,7 @@ stage() {
         "$(grep -hoE '[0-9]+ passed, [0-9]+ failed.*' "$log" | tail -n 1)"
     [ $code -eq 0 ] || tail -n 8 "$log.err" | sed 's/^/    /'
     say "{\"stage\": \"$name\", \"result\": \"$result\", \"seconds\": $((SECONDS - start))}"
-    grep -h '^{' "$log" | sed "s/^{/{\"of\": \"$name\", /" >>"$rows"
+    [ "$name" = device-description ] || grep -h '^{"' "$log" | sed "s/^{/{\"of\": \"$name\", /" >>"$rows"
 }
 
 # One that is only used where it is there: a missing tool is said, not a failure.
@@ -189,9 +190,14 @@ ops f32
 
 # ---- results -------------------------------------------------------------------------------------
 
-python3 - "$rows" "$out" <<'PYTHON'
+python3 - "$rows" "$out" <<'PYTHON' || failed=$((failed + 1))
 import json, sys
-rows = [json.loads(line) for line in open(sys.argv[1])]
+rows = []
+for number, line in enumerate(open(sys.argv[1]), 1):
+    try:
+        rows.append(json.loads(line))
+    except json.JSONDecodeError as error:
+        print(f"cuda_check: {sys.argv[1]}:{number}: no row: {error}: {line.strip()[:80]}", file=sys.stderr)
 machine = next(row for row in rows if "machine" in row)
 stages = [row for row in rows if "stage" in row]
 measured = [row for row in rows if "of" in row]
