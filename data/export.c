@@ -170,19 +170,8 @@ static int folders_make(const char *folder) {
     return 0;
 }
 
-// An export replaces nothing: the folder may be anybody's.
-static int folder_check_empty(const char *folder) {
-    if (!folder_exists(folder)) return 0;
-    size_t count;
-    char **names = folder_list(folder, &count);
-    if (!names) return -1;
-    folder_list_free(names, count);
-    if (count == 0) return 0;
-    return error_int("%s: holds %zu files; expected a new or an empty folder", folder, count);
-}
-
 int dataset_export(const Dataset *set, const char *folder) {
-    if (folder_check_empty(folder) != 0) return -1;
+    if (folder_check_new(folder) != 0) return -1;
     char *aside = folder_replace_begin(folder);
     if (!aside) return -1;
     Export export = {.set = set, .folder = aside, .seen = array_new(CATEGORIES_MOST, 1)};

@@ -297,7 +297,7 @@ static json_t *export_three(char folder[64]) {
     cr_assert(set);
     cr_assert_eq(dataset_export(set, folder), 0, "%s", error_message());
     cr_expect_eq(dataset_export(set, folder), -1);
-    cr_expect(strstr(error_take(), "expected a new or an empty folder"));
+    cr_expect(strstr(error_take(), "exists and is not empty"));
     dataset_close(set);
     char path[128];
     snprintf(path, sizeof path, "%s/annotations/instances.json", folder);
@@ -403,6 +403,22 @@ Test(export, reports_every_failed_allocation_and_leaves_all_or_nothing) {
     cr_expect_gt(failures, 10);
     dataset_close(set);
     folder_remove(folder);
+}
+
+Test(export, leaves_a_file_where_it_is) {
+    char path[] = "/tmp/p2s-scenes-file-XXXXXX", held[8] = "";
+    const int file = mkstemp(path);
+    cr_assert_eq(write(file, "mine", 4), 4);
+    const DatasetOptions options = {.count = 1, .size = 16};
+    Dataset *set = dataset_open("scenes", &options);
+    cr_assert(set);
+    cr_expect_eq(dataset_export(set, path), -1);
+    cr_expect(strstr(error_take(), "exists and is no folder"));
+    cr_expect(file_exists(path));
+    cr_expect_eq(pread(file, held, sizeof held, 0), 4);
+    close(file);
+    dataset_close(set);
+    folder_remove(path);
 }
 
 Test(export, names_the_folder_it_cannot_make) {
