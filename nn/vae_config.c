@@ -58,12 +58,12 @@ static int take(VaeConfig *config, const json_t *root) {
                           .groups = 32,
                           .scaling_factor = SCALING_FACTOR};
     int count = 0;
-    if (netconfig_check(root, rules) != 0) return -1;
-    if (!json_object_get(root, "block_out_channels"))
-        return error_int("block_out_channels is missing");
-    if (netconfig_integers(root, "block_out_channels", 1, 65536, VAE_MAX_LEVELS, &count,
-                           config->channels) != 0 ||
-        check_types(root, "down_block_types", "DownEncoderBlock2D", count) != 0 ||
+    if (netconfig_check(root, rules) != 0 ||
+        netconfig_integers(root, "block_out_channels", 1, 65536, VAE_MAX_LEVELS, &count,
+                           config->channels) != 0)
+        return -1;
+    if (count == 0) return error_int("block_out_channels is missing");
+    if (check_types(root, "down_block_types", "DownEncoderBlock2D", count) != 0 ||
         check_types(root, "up_block_types", "UpDecoderBlock2D", count) != 0)
         return -1;
     config->levels = count;

@@ -406,6 +406,21 @@ Test(networks, a_config_that_means_something_else_is_refused) {
     config_fails("{\"a\":1,\"a\":2}", "duplicate");
 }
 
+Test(networks, an_auto_encoder_without_levels_is_refused) {
+    static const char *const texts[] = {
+        "{\"down_block_types\":[],\"up_block_types\":[]}",
+        "{\"block_out_channels\":null,\"down_block_types\":[],\"up_block_types\":[]}"};
+    char path[] = "/tmp/p2s-config-XXXXXX";
+    cr_assert_geq(mkstemp(path), 0);
+    for (int i = 0; i < 2; i++) {
+        VaeConfig config;
+        cr_assert_eq(file_write(path, texts[i], strlen(texts[i])), 0);
+        cr_expect_eq(vae_config_read(&config, path), -1, "accepted: %s", texts[i]);
+        cr_expect(strstr(error_take(), "block_out_channels is missing"));
+    }
+    remove(path);
+}
+
 Test(networks, a_written_config_reads_back) {
     char folder[] = "/tmp/p2s-config-XXXXXX", path[128];
     cr_assert_not_null(mkdtemp(folder));
