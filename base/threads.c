@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORKERS_MAX = 256, AHEAD_MAX = 65536 };
+enum { AHEAD_MAX = 65536 };
 
 typedef struct {
     bool ready;
@@ -95,8 +95,9 @@ static int allocate(Pipeline *pipeline, int workers) {
 
 Pipeline *pipeline_start(int workers, int ahead, int64_t first, int64_t end, PipelineMake make,
                          PipelineDiscard discard, void *context) {
-    if (workers < 0 || workers > WORKERS_MAX)
-        return error_null("found %d worker threads, expected 0 to %d", workers, WORKERS_MAX);
+    if (workers < 0 || workers > PIPELINE_MOST_WORKERS)
+        return error_null("found %d worker threads, expected 0 to %d", workers,
+                          PIPELINE_MOST_WORKERS);
     if (ahead < 1 || ahead > AHEAD_MAX)
         return error_null("found %d items of prefetch, expected 1 to %d", ahead, AHEAD_MAX);
     if (first < 0) return error_null("found the first item %lld, expected >= 0", (long long)first);

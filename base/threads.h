@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+enum { PIPELINE_MOST_WORKERS = 256 };
+
 typedef struct Pipeline Pipeline;
 
 // Makes item `index` on some worker thread: returns it (owned by the pipeline until taken), or NULL
@@ -16,9 +18,9 @@ typedef void *(*PipelineMake)(void *context, int64_t index);
 // Frees an item that nobody took.
 typedef void (*PipelineDiscard)(void *context, void *item);
 
-// Starts `workers` threads (0..256; 0 makes each item when it is taken, on the consumer's thread)
-// that make the items first, first + 1, ... below `end`, with 1 <= ahead <= 65536. Signals stay
-// with the other threads. The context must live until pipeline_stop.
+// Starts `workers` threads (0..PIPELINE_MOST_WORKERS; 0 makes each item when it is taken, on the
+// consumer's thread) that make the items first, first + 1, ... below `end`, with 1 <= ahead <=
+// 65536. Signals stay with the other threads. The context must live until pipeline_stop.
 Pipeline *pipeline_start(int workers, int ahead, int64_t first, int64_t end, PipelineMake make,
                          PipelineDiscard discard, void *context);
 

@@ -40,7 +40,7 @@ static const char help[] =
     "  --out FILE              of the index (default PATH/index[-SPLIT][-SUBSET].json)\n"
     "  --drop FILE             names of samples, or what they begin with up to a /, one a line\n"
     "  --min-objects N         hypersim: of a scene (default 10, as in the paper)\n"
-    "  --workers N             threads that read (default: all processors)\n"
+    "  --workers N             threads that read, up to 256 (default: all processors)\n"
     "  --seed N                scenes: 0 to 4294967295 (default 0)\n"
     "  --size PIXELS           scenes: side of the images (default 64)\n"
     "  --count N               scenes: number of images\n"
@@ -240,6 +240,7 @@ int cmd_prepare(int argc, char **argv) {
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     PrepareArguments arguments = {.workers = processors > 0 ? processors : 1,
                                   .min_objects = MIN_OBJECTS};
+    if (arguments.workers > PIPELINE_MOST_WORKERS) arguments.workers = PIPELINE_MOST_WORKERS;
     Words words = {0};
     int code = EXIT_OK;
     const Argument table[] = {
@@ -248,7 +249,7 @@ int cmd_prepare(int argc, char **argv) {
         ARG_TEXT("--out", arguments.out),
         ARG_TEXT("--drop", arguments.drop),
         ARG_RANGE("--min-objects", INTEGER, arguments.min_objects, 0, 1000000),
-        ARG_RANGE("--workers", INTEGER, arguments.workers, 0, 256),
+        ARG_RANGE("--workers", INTEGER, arguments.workers, 0, PIPELINE_MOST_WORKERS),
         ARG_RANGE("--seed", INTEGER, arguments.seed, 0, 4294967295.0),
         ARG_RANGE("--size", INTEGER, arguments.size, 1, 65535),
         ARG_RANGE("--count", INTEGER, arguments.count, 1, 100000000),
