@@ -166,10 +166,14 @@ static int64_t make_index(const PrepareArguments *arguments, const DatasetOption
     Index *index = index_new(set, options);
     char *path = arguments->out ? string_copy(arguments->out)
                                 : index_path(options->path, options->split, options->subset);
-    int result = path && index ? interrupt_watch() : -1;
+    FileWrite *write = path && index ? file_write_begin(path) : NULL; // before hours of reading
+    int result = write ? interrupt_watch() : -1;
     if (result == 0) result = walk(arguments, set, index, &drops);
     if (result == 0) result = clean(arguments, index, &drops);
-    if (result == 0) result = index_write(index, path);
+    if (result == 0)
+        result = index_write(index, write);
+    else
+        file_write_abandon(write);
     if (result == 0) say(arguments, index, &drops, path);
     index_free(index);
     free(path);

@@ -3,7 +3,6 @@
 #include "data/index.h"
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "data/reader.h"
@@ -13,6 +12,31 @@
 #include <string.h>
 #include <zlib.h>
 
+// For people: when it is not UTF-8, which JSON demands, its upper bytes are spelled out as \xHH.
+static char *readable(const char *text) {
+    if (text_is_utf8(text)) return string_copy(text);
+    Text spelled = {0};
+    for (; *text; text++) {
+        if (*text & 0x80)
+            text_add(&spelled, "\\x%02x", (unsigned)(unsigned char)*text);
+        else
+            text_add_bytes(&spelled, text, 1);
+    }
+    return text_take(&spelled);
+}
+
+static int not_utf8(const char *what, const char *text) {
+    char *spelled = readable(text);
+    error_int("the %s %s is not UTF-8", what, spelled ? spelled : "of a sample");
+    free(spelled);
+    return -1;
+}
+
+static int check_options(const Index *index) {
+    if (!text_is_utf8(index->split)) return not_utf8("split", index->split);
+    return text_is_utf8(index->subset) ? 0 : not_utf8("subset", index->subset);
+}
+
 Index *index_new(const Dataset *set, const DatasetOptions *options) {
     Index *index = array_new(1, sizeof *index);
     if (!index) return NULL;
@@ -20,9 +44,10 @@ Index *index_new(const Dataset *set, const DatasetOptions *options) {
     index->type = string_copy(dataset_type(set));
     index->split = string_copy(option_or(options->split, ""));
     index->subset = string_copy(option_or(options->subset, ""));
-    index->description = string_copy(dataset_describe(set));
+    index->description = readable(dataset_describe(set));
     index->entries = array_new((size_t)index->count, sizeof *index->entries);
-    if (index->type && index->split && index->subset && index->description && index->entries)
+    if (index->type && index->split && index->subset && index->description && index->entries &&
+        check_options(index) == 0)
         return index;
     index_free(index);
     return NULL;
@@ -62,6 +87,7 @@ uint32_t sample_checksum(const Sample *sample) {
 
 int index_entry_fill(IndexEntry *entry, const Sample *sample) {
     const size_t pixels = (size_t)sample->image.width * (size_t)sample->image.height;
+    if (!text_is_utf8(sample->name)) return not_utf8("name", sample->name);
     *entry = (IndexEntry){.name = string_copy(sample->name),
                           .width = sample->image.width,
                           .height = sample->image.height,
@@ -88,8 +114,11 @@ static json_t *entry_pack(int64_t at, const IndexEntry *entry) {
 }
 
 static json_t *dropped_pack(int64_t at, const IndexEntry *entry) {
-    return json_pack("{s:I,s:s*,s:s}", "index", (json_int_t)at, "name", entry->name, "reason",
-                     entry->dropped);
+    char *reason = readable(entry->dropped);
+    json_t *packed =
+        json_pack("{s:I,s:s*,s:s}", "index", (json_int_t)at, "name", entry->name, "reason", reason);
+    free(reason);
+    return packed;
 }
 
 // Adds all entries to the two lists; -1 when one cannot be put into JSON.
@@ -125,12 +154,14 @@ static char *index_text(const Index *index) {
     return text;
 }
 
-int index_write(const Index *index, const char *path) {
+int index_write(const Index *index, FileWrite *write) {
     char *text = index_text(index);
-    if (!text) return error_int("%s: the index cannot be put into JSON", path);
-    const int status = file_write(path, text, strlen(text));
+    int status = text ? file_write_bytes(write, text, strlen(text))
+                      : error_int("%s: the index cannot be put into JSON", write->path);
     free(text);
-    return status;
+    if (status == 0) return file_write_commit(write);
+    file_write_abandon(write);
+    return -1;
 }
 
 // ---- reading ------------------------------------------------------------------------------------

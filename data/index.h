@@ -4,6 +4,7 @@
 #ifndef DATA_INDEX_H
 #define DATA_INDEX_H
 
+#include "base/file.h"
 #include "data/dataset.h"
 
 typedef struct {
@@ -21,7 +22,8 @@ typedef struct {
     int64_t count;
 } Index;
 
-// A new index of `count` zeroed entries for a set that was opened with these options.
+// A new index of `count` zeroed entries for a set that was opened with these options. NULL and an
+// error when split or subset are not UTF-8.
 Index *index_new(const Dataset *set, const DatasetOptions *options);
 void index_free(Index *index);
 
@@ -30,11 +32,13 @@ void index_free(Index *index);
 char *index_path(const char *root, const char *split, const char *subset);
 
 // JSON: the counts, "samples" (all that could be read) and "dropped" (all that are not used, with
-// the reason). Reading checks every field; errors name the file and the entry.
-int index_write(const Index *index, const char *path);
+// the reason). Writing commits or abandons `write`. Reading checks every field; errors name the
+// file and the entry.
+int index_write(const Index *index, FileWrite *write);
 Index *index_read(const char *path);
 
-// CRC-32 of pixels and labels, and the entry of a sample that was read (owned strings).
+// CRC-32 of pixels and labels, and the entry of a sample that was read (owned strings), which fails
+// when its name is not UTF-8.
 uint32_t sample_checksum(const Sample *sample);
 int index_entry_fill(IndexEntry *entry, const Sample *sample);
 

@@ -27,17 +27,23 @@ static Path make_set(void) {
     return root;
 }
 
-// Without its output, which says what the tests check in other ways.
+static char said[2048]; // what the last `prepare` wrote on stderr
+
 static int prepare(const char *type, const char *path, const char *option, const char *value) {
     char *argv[] = {"p2s prepare",  (char *)type,  (char *)path, "--quiet",
                     (char *)option, (char *)value, NULL};
     fflush(stdout), fflush(stderr);
     const int out = dup(1), err = dup(2), null = open("/dev/null", O_WRONLY);
-    dup2(null, 1), dup2(null, 2);
+    FILE *messages = tmpfile();
+    cr_assert_not_null(messages);
+    dup2(null, 1), dup2(fileno(messages), 2);
     const int code = cmd_prepare(option ? 6 : 4, argv);
     fflush(stdout), fflush(stderr);
     dup2(out, 1), dup2(err, 2);
     close(out), close(err), close(null);
+    rewind(messages);
+    said[fread(said, 1, sizeof said - 1, messages)] = '\0';
+    fclose(messages);
     return code;
 }
 
@@ -93,6 +99,33 @@ Test(index, it_says_why_samples_were_dropped) {
         cr_expect_eq(entry->width, SIDE);
         cr_expect_eq(entry->instances, i == 2 ? 0 : 2);
     }
+    index_free(index);
+    folder_remove(root.text);
+}
+
+Test(index, an_output_that_cannot_be_written_is_refused_before_the_walk) {
+    const Path root = make_set();
+    cr_expect_eq(prepare("folder", root.text, "--out", "/dev/null/index.json"), 1);
+    cr_expect_not_null(strstr(said, "/dev/null/index.json"), "%s", said);
+    cr_expect_null(strstr(said, "sample 4"), "%s", said);
+    folder_remove(root.text);
+}
+
+Test(index, a_name_that_is_not_utf8_drops_its_sample_alone) {
+    const Path root = make_set();
+    make_labels(in_folder(root.text, "labels/6\xff.png").text, SIDE, SIDE, two_objects);
+    make_jpeg(in_folder(root.text, "images/6\xff.jpg").text, SIDE, SIDE, 9);
+    make_labels(in_folder(root.text, "labels/7\xff.png").text, SIDE, SIDE, two_objects);
+    write_bytes(in_folder(root.text, "images/7\xff.jpg").text, "junk", 4);
+    cr_assert_eq(prepare("folder", root.text, NULL, NULL), 1);
+    cr_expect_not_null(strstr(said, "sample 6: the name 6\\xff is not UTF-8"), "%s", said);
+    Index *index = index_read(in_folder(root.text, "index.json").text);
+    cr_assert_not_null(index, "%s", error_message());
+    cr_assert_eq(index->count, COUNT + 2);
+    cr_expect_null(index->entries[5].dropped);
+    cr_expect_str_eq(index->entries[6].dropped, "the name 6\\xff is not UTF-8");
+    cr_expect_not_null(strstr(index->entries[7].dropped, "images/7\\xff.jpg"), "%s",
+                       index->entries[7].dropped);
     index_free(index);
     folder_remove(root.text);
 }
