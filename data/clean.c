@@ -64,7 +64,9 @@ static int take_line(void *context, char *line) {
     Listing *listing = context;
     char *comment = strchr(line, '#');
     if (comment) *comment = '\0';
-    const char *start = text_trim(line);
+    char *start = text_trim(line);
+    for (size_t length = strlen(start); length > 0 && start[length - 1] == '/';)
+        start[--length] = '\0';
     const int64_t more = *start ? drop_named(listing->index, start, listing->path) : 0;
     if (more < 0) return -1;
     listing->dropped += more;

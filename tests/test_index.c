@@ -81,7 +81,7 @@ Test(index, training_sees_only_what_prepare_kept) {
 Test(index, it_says_why_samples_were_dropped) {
     const Path root = make_set();
     const Path list = in_folder(root.text, "list.txt");
-    const char text[] = "# those that\n\n 5  # we do not like\nunknown\n";
+    const char text[] = "# those that\n\n 5//  # we do not like\nunknown\n/\n";
     write_bytes(list.text, text, sizeof text - 1);
     cr_assert_eq(prepare("folder", root.text, "--drop", list.text), 1);
     Index *index = index_read(in_folder(root.text, "index.json").text);
