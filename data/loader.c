@@ -92,7 +92,17 @@ static int64_t find_sample(const Loader *loader, const Source *source, int slot)
     return sample_order(seed, source->epoch | number << 48, samples, at % samples);
 }
 
-// Reads the sample of a slot, or the first usable of its replacements.
+// Mirrors the sample by chance and brings it to the size of its set's batches.
+static int fit(const Loader *loader, const LoaderSet *how, int64_t position, Sample *sample) {
+    Rng chance = rng_stream(loader->options.seed, "flip", (uint64_t)position, 0);
+    if (loader->options.flip && rng_uniform(&chance) < 0.5) sample_flip(sample);
+    if (how->fit == FIT_RESIZE) return sample_resize(sample, how->width, how->height);
+    Rng rng = rng_stream(loader->options.seed, "crop", (uint64_t)position, 0);
+    if (sample_crop_random(sample, how->width, how->height, &rng) != 0) return -1;
+    return sample_drop_vanished(sample) < 0 ? -1 : 0;
+}
+
+// Reads and fits the sample of a slot, or the first usable of its replacements.
 static int draw(Loader *loader, const Source *source, int64_t position, int slot, Sample *sample) {
     const Part *part = source->part;
     int64_t index = find_sample(loader, source, slot);
@@ -102,10 +112,12 @@ static int draw(Loader *loader, const Source *source, int64_t position, int slot
         loader->drawn++;
         pthread_mutex_unlock(&loader->lock);
         int result = dataset_read(part->how.set, index, sample);
-        if (result == 0 && sample_objects(sample) > 0) return 0;
-        if (result != 0 && note_damage(loader, part, index) != 0) return -1;
-        if (result == 0) sample_free(sample);
+        const bool empty = result == 0 && sample_objects(sample) == 0;
+        if (result == 0 && !empty) result = fit(loader, &part->how, position, sample);
+        if (result == 0 && !empty) return 0;
+        sample_free(sample);
         *sample = (Sample){0};
+        if (result != 0 && note_damage(loader, part, index) != 0) return -1;
         index = (int64_t)rng_below(&rng, (uint64_t)part->samples);
     }
     return error_int("%s: %d samples in turn have no instances", dataset_type(part->how.set),
@@ -125,25 +137,13 @@ static void place(const Sample *sample, Batch *batch, int slot) {
     memcpy(batch->names[slot], sample->name, sizeof batch->names[slot]);
 }
 
-// Brings the sample to the size of its set's batches.
-static int fit(const Loader *loader, const LoaderSet *how, int64_t position, Sample *sample) {
-    if (how->fit == FIT_RESIZE) return sample_resize(sample, how->width, how->height);
-    Rng rng = rng_stream(loader->options.seed, "crop", (uint64_t)position, 0);
-    if (sample_crop_random(sample, how->width, how->height, &rng) != 0) return -1;
-    return sample_drop_vanished(sample) < 0 ? -1 : 0;
-}
-
 static int fill(Loader *loader, const Source *source, Batch *batch, int slot) {
-    const LoaderOptions *options = &loader->options;
-    int64_t position = batch->index * options->batch + slot;
+    int64_t position = batch->index * loader->options.batch + slot;
     Sample sample = {0};
     if (draw(loader, source, position, slot, &sample) != 0) return -1;
-    Rng rng = rng_stream(options->seed, "flip", (uint64_t)position, 0);
-    if (options->flip && rng_uniform(&rng) < 0.5) sample_flip(&sample);
-    int result = fit(loader, &source->part->how, position, &sample);
-    if (result == 0) place(&sample, batch, slot);
+    place(&sample, batch, slot);
     sample_free(&sample);
-    return result;
+    return 0;
 }
 
 Batch *batch_new(int count, int height, int width) {

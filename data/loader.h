@@ -43,9 +43,10 @@ typedef struct {
 typedef struct Loader Loader;
 
 // Every epoch goes through the set in another order; batches run across epochs, all full. A sample
-// without instances, or one that cannot be read, is replaced by another drawn from (seed,
-// position); unreadable ones are named on stderr whenever they are drawn, and more than 1 in 100 of
-// those drawn (and more than 10) ends the run. Borrows the set. An error when the set is empty.
+// without instances, or one that cannot be read or cropped, is replaced by another drawn from
+// (seed, position); unusable ones are named on stderr whenever they are drawn, and more than 1 in
+// 100 of those drawn (and more than 10) ends the run. Borrows the set. An error when the set is
+// empty.
 Loader *loader_open(const Dataset *set, const LoaderOptions *options);
 
 // The same for several sets; every batch comes from one of them. An epoch takes of set i, with n_i

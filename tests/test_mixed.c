@@ -57,6 +57,33 @@ Test(mixed, nine_to_one_takes_what_the_released_loader_takes) {
     cr_expect_arr_eq(three, ((int64_t[]){40, 10, 10}), sizeof three);
 }
 
+// Enlarged to cover the crop it would be 100000 pixels tall.
+Test(mixed, a_sample_that_cannot_be_cropped_is_replaced) {
+    enum { TALL = 5000, SIDE = 32 };
+    const Path root = scratch_make();
+    int32_t labels[TALL] = {0};
+    for (int i = 0; i < SIDE * SIDE; i++) labels[i] = 1;
+    make_jpeg(make_place(root.text, "images/strip.jpg").text, 1, TALL, 200);
+    make_labels(make_place(root.text, "labels/strip.png").text, 1, TALL, labels);
+    make_jpeg(make_place(root.text, "images/whole.jpg").text, SIDE, SIDE, 200);
+    make_labels(make_place(root.text, "labels/whole.png").text, SIDE, SIDE, labels);
+    Dataset *set = dataset_open("folder", &(DatasetOptions){.path = root.text});
+    cr_assert_not_null(set, "%s", error_message());
+    const LoaderSet only = {set, 1, 10, 20, FIT_CROP};
+    Loader *loader =
+        loader_open_mixed(&only, 1, &(LoaderOptions){.batch = 2, .end = 2, .ahead = 1});
+    cr_assert_not_null(loader, "%s", error_message());
+    for (int i = 0; i < 2; i++) {
+        Batch *batch = loader_next(loader);
+        cr_assert_not_null(batch, "%s", error_message());
+        for (int k = 0; k < 2; k++) cr_expect_str_eq(batch->names[k], "whole");
+        batch_free(batch);
+    }
+    loader_close(loader);
+    dataset_close(set);
+    folder_remove(root.text);
+}
+
 Test(mixed, every_epoch_has_the_exact_shares_and_no_sample_twice) {
     Pairing pair = pairing();
     Loader *loader = open_from(&pair, 2, 0, 3 * EPOCH);
