@@ -3,6 +3,7 @@
 #include "eval/condition.h"
 
 #include "autograd/tape.h"
+#include "cli/command.h"
 #include "eval/gaussian_query.h"
 #include "eval/predictor.h"
 #include "eval/similarity.h"
@@ -151,4 +152,21 @@ Test(condition, similarity_is_trained_from_a_frozen_unet_only) {
     const char *const more[] = {"task=prompt2seg", "prompt.encoding=similarity",
                                 "prompt.train_unet=true", NULL};
     refuse("run", more, "prompt.train_unet");
+}
+
+Test(condition, a_model_is_made_with_the_channels_that_its_config_shows) {
+    static const char text[] = "model: miniature\ntask: prompt2seg\nprompt: {encoding: both}\n";
+    char config[128], out[128];
+    snprintf(config, sizeof config, "%s/both.yaml", folder);
+    snprintf(out, sizeof out, "%s/both", folder);
+    cr_assert_eq(file_write(config, text, strlen(text)), 0);
+    char *argv[] = {"init", config, "--out", out};
+    cr_assert_eq(cmd_init(4, argv), EXIT_OK);
+    PredictSettings settings;
+    cr_assert_eq(predict_settings_read(&settings, out), 0, "%s", error_message());
+    cr_expect_eq(settings.encoding, CONDITION_BOTH);
+    Model *model = model_open(out, &(ModelOptions){.dtype = F32});
+    cr_assert_not_null(model, "%s", error_message());
+    cr_expect_eq(model->control->config.condition_channels, 2);
+    model_free(model);
 }
