@@ -63,15 +63,19 @@ int run_picture(Run *run, const char *name, Image *image) {
     return 0;
 }
 
-int32_t *run_ends(Run *run, const char *name, int64_t total, size_t *count) {
+int32_t *run_integers(Run *run, const char *name, size_t *count) {
     Tensor *tensor = run_tensor(run, name);
     if (!tensor) return NULL;
     *count = (size_t)tensor_numel(tensor);
-    int32_t *ends = array_new(*count, sizeof *ends);
-    if (!ends || tensor_read(tensor, ends)) {
-        free(ends);
-        return NULL;
-    }
+    int32_t *values = array_new(*count, sizeof *values);
+    if (values && tensor_read(tensor, values) == 0) return values;
+    free(values);
+    return NULL;
+}
+
+int32_t *run_ends(Run *run, const char *name, int64_t total, size_t *count) {
+    int32_t *ends = run_integers(run, name, count);
+    if (!ends) return NULL;
     int32_t last = 0;
     for (size_t i = 0; i < *count; i++) {
         if (ends[i] < last || ends[i] > total) {

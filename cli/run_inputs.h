@@ -31,6 +31,9 @@ void text_lists_free(TextLists *lists);
 // Copies the input `name`, U8 [H,W,C], to an image, which the caller frees.
 int run_picture(Run *run, const char *name, Image *image);
 
+// The integers of the input `name`, [*count], owned by the caller.
+int32_t *run_integers(Run *run, const char *name, size_t *count);
+
 // The input `name`, which says where lists end: checks that it rises and goes up to `total`.
 // Returns [*count] integers, owned by the caller.
 int32_t *run_ends(Run *run, const char *name, int64_t total, size_t *count);

@@ -64,12 +64,11 @@ static int add_counts(TextLists *lists, const int32_t *counts, size_t length, in
 
 static int rle_counts(Run *run, const void *keys) {
     (void)keys;
-    size_t objects = 0;
+    size_t total = 0, sides = 0, objects = 0;
     TextLists lists = {0};
-    Tensor *given = run_tensor(run, "counts"), *sizes = run_tensor(run, "sizes");
-    if (!given || !sizes) return -1;
-    const int32_t *counts = given->data, *size = sizes->data;
-    int32_t *ends = run_ends(run, "count_ends", given->shape[0], &objects);
+    int32_t *counts = run_integers(run, "counts", &total);
+    int32_t *size = counts ? run_integers(run, "sizes", &sides) : NULL;
+    int32_t *ends = size ? run_ends(run, "count_ends", (int64_t)total, &objects) : NULL;
     int result = ends ? 0 : -1;
     for (size_t i = 0, first = 0; i < objects && result == 0; first = (size_t)ends[i++]) {
         result = add_counts(&lists, counts + first, (size_t)ends[i] - first, size[2 * i],
@@ -78,6 +77,8 @@ static int rle_counts(Run *run, const void *keys) {
     }
     if (result == 0) result = text_lists_output(run, &lists, "strings", "string_ends");
     text_lists_free(&lists);
+    free(counts);
+    free(size);
     free(ends);
     return result;
 }
@@ -99,18 +100,18 @@ static void polygons_free(Polygons *polygons) {
 }
 
 static int polygons_read(Run *run, Polygons *polygons) {
-    const SafeTensor *xy = run_stored(run, "xy"), *sizes = run_stored(run, "sizes");
-    if (!xy || !sizes) return -1;
-    polygons->xy = array_new((size_t)xy->numel, sizeof *polygons->xy);
-    polygons->sizes = array_new((size_t)sizes->numel, sizeof *polygons->sizes);
-    if (!polygons->xy || !polygons->sizes) return -1;
+    const SafeTensor *xy = run_stored(run, "xy");
+    size_t sides = 0;
+    polygons->sizes = xy ? run_integers(run, "sizes", &sides) : NULL;
+    polygons->xy = polygons->sizes ? array_new((size_t)xy->numel, sizeof *polygons->xy) : NULL;
+    if (!polygons->xy) return -1;
     safetensors_read_double(xy, polygons->xy);
     polygons->ring_ends = run_ends(run, "ring_ends", xy->shape[0], &polygons->rings);
     polygons->object_ends =
         polygons->ring_ends
             ? run_ends(run, "object_ends", (int64_t)polygons->rings, &polygons->objects)
             : NULL;
-    return polygons->object_ends ? tensor_read(run_tensor(run, "sizes"), polygons->sizes) : -1;
+    return polygons->object_ends ? 0 : -1;
 }
 
 static int add_object(TextLists *lists, const Polygons *polygons, size_t object) {
