@@ -34,7 +34,7 @@ typedef struct {
     const uint8_t *bytes;
     uint64_t size;
     const char *path, *name;
-    uint64_t visits; // of tree nodes; a hostile tree may meet itself again and again
+    uint64_t visits; // of nodes and symbols; a hostile tree may meet itself again and again
 } File;
 
 typedef struct {
@@ -124,12 +124,17 @@ static int find_message(const File *file, uint64_t header, int type, Message *me
     return 0;
 }
 
+static int visit(File *file, uint64_t count) {
+    file->visits += count;
+    return file->visits <= MAX_VISITS ? 0 : damaged(file, "a tree without end");
+}
+
 // Looks for the name in the symbols of one node; *header stays 0 without it.
-static int scan_symbols(const File *file, uint64_t address, const Message *names,
-                        uint64_t *header) {
+static int scan_symbols(File *file, uint64_t address, const Message *names, uint64_t *header) {
     const uint8_t *node = tagged_at(file, address, 8, "SNOD");
     if (!node) return -1;
     const uint64_t count = number(node + 6, 2);
+    if (visit(file, 1 + count) != 0) return -1;
     if (!bytes_at(file, address + 8, 40 * count, "symbols leave it")) return -1;
     const size_t length = strlen(file->name) + 1;
     for (uint64_t i = 0; i < count; i++) {
@@ -143,9 +148,7 @@ static int scan_symbols(const File *file, uint64_t address, const Message *names
 }
 
 static const uint8_t *visit_node(File *file, uint64_t address) {
-    if (file->visits++ < MAX_VISITS) return tagged_at(file, address, 24, "TREE");
-    damaged(file, "a tree without end");
-    return NULL;
+    return visit(file, 1) == 0 ? tagged_at(file, address, 24, "TREE") : NULL;
 }
 
 static int scan_group(File *file, uint64_t address, int level, const Message *names,

@@ -267,6 +267,41 @@ Test(hdf5, a_damaged_file_is_read_or_refused_by_name) {
     folder_remove(folder.text);
 }
 
+static void put(uint8_t *at, uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; i++) at[i] = (uint8_t)(value >> (8 * i));
+}
+
+// A group whose tree leads 4096 times to one node of 4096 symbols, none of which is the name.
+Test(hdf5, symbols_met_again_and_again_are_an_error) {
+    enum { MANY = 4096, HEADER = 96, HEAP = 160, NAMES = 200, TREE = 256 };
+    enum { SYMBOLS = TREE + 24 + 16 * MANY + 8, SIZE = SYMBOLS + 8 + 40 * MANY };
+    const Path folder = scratch_make(), path = in_folder(folder.text, "again.hdf5");
+    uint8_t *bytes = calloc(1, SIZE);
+    cr_assert_not_null(bytes);
+    memcpy(bytes, "\x89HDF\r\n\x1a\n", 8);
+    bytes[13] = bytes[14] = 8;  // sizes of addresses and lengths
+    put(bytes + 40, SIZE, 8);   // end of the file
+    put(bytes + 64, HEADER, 8); // of the root
+    bytes[HEADER] = 1;          // version; one message of 16 bytes: the group's tree and heap
+    put(bytes + HEADER + 8, 24, 4);
+    put(bytes + HEADER + 16, 17, 2);
+    put(bytes + HEADER + 18, 16, 2);
+    put(bytes + HEADER + 24, TREE, 8);
+    put(bytes + HEADER + 32, HEAP, 8);
+    memcpy(bytes + HEAP, "HEAP", 4);
+    put(bytes + HEAP + 8, 8, 8);
+    put(bytes + HEAP + 24, NAMES, 8);
+    memcpy(bytes + TREE, "TREE", 4);
+    put(bytes + TREE + 6, MANY, 2);
+    for (int i = 0; i < MANY; i++) put(bytes + TREE + 24 + 16 * i + 8, SYMBOLS, 8);
+    memcpy(bytes + SYMBOLS, "SNOD", 4);
+    put(bytes + SYMBOLS + 6, MANY, 2);
+    write_bytes(path.text, bytes, SIZE);
+    expect_unreadable(path.text, "a tree without end");
+    free(bytes);
+    folder_remove(folder.text);
+}
+
 static void *read_many(void *path) {
     for (int i = 0; i < 10; i++) {
         int width, height;
