@@ -11,10 +11,8 @@
 #include "cpu/cpu.h"
 #include "data/index.h"
 #include "eval/predict_settings.h"
-#include "nn/controlnet.h"
-#include "nn/safetensors.h"
-#include "nn/unet.h"
-#include "nn/vae.h"
+#include "nn/model.h"
+#include "nn/weights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,13 +58,16 @@ static void print_list(const char *name, const int64_t *values, int count) {
 
 // "unet          865910724 parameters, weights 3463.7 MB", without the end of the line.
 static void print_part(const char *folder, const char *part, const ParamSet *params) {
-    char *path = text_format("%s/%s/diffusion_pytorch_model.safetensors", folder, part);
+    char *inner = path_join(folder, part), *path = inner ? path_join(inner, MODEL_WEIGHTS) : NULL;
     printf("%-12s %lld parameters in %zu tensors, ", part, (long long)params_elements(params),
            params->count);
     if (path && file_exists(path))
         printf("weights %.1f MB", (double)file_size(path) / 1e6);
     else
-        printf("no weights");
+        printf("%s", inner && weights_in_folder(inner, MODEL_WEIGHTS_STEM)
+                         ? "weights in shards or as fp16"
+                         : "no weights");
+    free(inner);
     free(path);
 }
 

@@ -3,10 +3,13 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/command.h"
 #include "cli/device.h"
+#include "nn/model.h"
 #include "nn/weights.h"
 
 #include <criterion/criterion.h>
+#include <criterion/redirect.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,4 +104,20 @@ Test(weights_folder, what_an_index_promises_must_be_there) {
 Test(weights_folder, an_empty_folder_is_named) {
     cr_expect_not(weights_in_folder(folder, "w"));
     expect_error("w.safetensors is missing");
+}
+
+Test(weights_folder, info_finds_weights_that_are_not_one_file, .init = cr_redirect_stdout) {
+    char *vae = path_join(folder, "vae");
+    cr_assert_eq(folder_make(vae), 0);
+    free(vae);
+    char *config = path_join(folder, "vae/config.json");
+    cr_assert_eq(vae_config_write(vae_config_named("miniature"), config), 0);
+    free(config);
+    write_text("vae/diffusion_pytorch_model.fp16.safetensors", "");
+    cr_assert_eq(cmd_info(2, (char *[]){"info", folder}), EXIT_OK, "%s", error_message());
+    fflush(stdout);
+    char printed[256] = "";
+    FILE *out = cr_get_redirected_stdout();
+    printed[fread(printed, 1, sizeof printed - 1, out)] = '\0';
+    cr_expect_not_null(strstr(printed, "weights in shards or as fp16"), "%s", printed);
 }
