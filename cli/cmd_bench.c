@@ -20,10 +20,10 @@ static const char help[] =
     "                 [--size HxW] [--batch B] [--workers LIST] [--count N]\n\n"
     "Times one subject and prints a row per case, with --json an object per line. Times are\n"
     "medians after one run that does not count.\n\n"
-    "  ops      arithmetic at the shapes of Stable Diffusion 2 (alone: sd2), then every op; with\n"
-    "           the share of what the machine was measured to reach, counting the operations of "
-    "the\n"
-    "           plain algorithm, of which a faster one does fewer (shares above 100 %)\n"
+    "  ops      arithmetic at the shapes of Stable Diffusion 2 (alone: sd2), then, on the CPU,\n"
+    "           every op; with the share of what the machine was measured to reach, counting the\n"
+    "           operations of the plain algorithm, of which a faster one does fewer (shares above\n"
+    "           100 %)\n"
     "  loss     the instance coloring loss with its gradient\n"
     "  step     encode, U-Net, decode, loss over all regions, backward, AdamW\n"
     "  unet     U-Net forward and backward\n"
@@ -120,6 +120,13 @@ int cmd_bench(int argc, char **argv) {
     if (size_from_text(options.size, &options.height, &options.width) != 0)
         return arguments_wrong("bench", "--size: %s", error_take());
     const bool cuda = strcmp(options.device, "cuda") == 0, f32 = strcmp(options.type, "f32") == 0;
+    if (cuda && subject->run == bench_ops && options.only && strcmp(options.only, "sd2") != 0)
+        return arguments_wrong("bench",
+                               "ops times \"%s\" on the CPU only, with --device cuda sd2 alone",
+                               options.only);
+    if (cuda && subject->run == bench_tune)
+        return arguments_wrong("bench",
+                               "tune times what the CPU does; --device cuda is not for it");
     if (!f32 && !cuda)
         return arguments_wrong("bench", "--type %s needs --device cuda", options.type);
     cuda_use_tf32(!f32);
