@@ -16,6 +16,15 @@
 
 enum { SHORT_PROMPT = 2 };
 
+static int check_finite(const float *rows, int64_t count, int64_t width) {
+    for (int64_t i = 0; i < count * width; i++)
+        if (!isfinite(rows[i]))
+            return error_int("text_encoder: its answer to the empty prompt is not finite, %g in "
+                             "row %lld of %lld",
+                             (double)rows[i], (long long)(i / width), (long long)count);
+    return 0;
+}
+
 // The encoder's answer to `count` ids, [count,width], owned by the caller.
 static float *answer(TextEncoder *encoder, const int32_t *ids, int64_t count) {
     float *rows = array_new((size_t)(count * encoder->config.width), sizeof *rows);
@@ -27,6 +36,7 @@ static float *answer(TextEncoder *encoder, const int32_t *ids, int64_t count) {
     }
     tape_reset();
     tensor_free(tokens);
+    if (result == 0) result = check_finite(rows, count, encoder->config.width);
     if (result == 0) return rows;
     free(rows);
     return NULL;

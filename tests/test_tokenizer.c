@@ -12,6 +12,7 @@
 
 #include <criterion/criterion.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,29 @@ Test(tokenizer, the_empty_prompt_is_written_in_both_forms) {
     for (int i = 0; i < 2 * 16; i++) cr_assert_float_eq(values[i], first[i], 1e-5);
     safetensors_close(file);
     free(path);
+}
+
+static const char small_encoder[] =
+    "{\"vocab_size\": 1000, \"hidden_size\": 4, \"intermediate_size\": 4,"
+    " \"num_hidden_layers\": 1, \"num_attention_heads\": 1, \"max_position_embeddings\": 4}";
+
+Test(tokenizer, an_encoder_that_answers_no_numbers_is_refused) {
+    put_tokenizer();
+    put_encoder(small_encoder);
+    char *path = path_join(folder, "text_encoder/config.json");
+    TextConfig config;
+    cr_assert_eq(text_config_read(&config, path), 0, "%s", error_message());
+    free(path);
+    TextEncoder *encoder = text_encoder_new(&config, F32);
+    cr_assert_eq(params_init(&encoder->params, 1), 0);
+    cr_assert_eq(tensor_fill(encoder->norm_out.weight, NAN), 0);
+    path = path_join(folder, "text_encoder/model.safetensors");
+    cr_assert_eq(weights_save(&encoder->params, path), 0, "%s", error_message());
+    text_encoder_free(encoder);
+    free(path);
+    EmptyPrompt made;
+    cr_expect_eq(empty_prompt_write(folder, &made), -1);
+    cr_expect(strstr(error_take(), "not finite"));
 }
 
 Test(tokenizer, an_encoder_with_fewer_rows_than_tokens_is_refused) {
