@@ -77,19 +77,31 @@ static Tensor *read_image(const SafeTensor *stored) {
     return NULL;
 }
 
-static Tensor *read_plain(const SafeTensor *stored, RunType type) {
+static int check_integers(const Run *run, const SafeTensor *stored, const double *values) {
+    for (int64_t i = 0; i < stored->numel; i++)
+        if (values[i] < INT32_MIN || values[i] > INT32_MAX)
+            return error_int("%s: tensor %s[%lld] is %.0f; expected %d to %d",
+                             safetensors_path(run->in), stored->name, (long long)i, values[i],
+                             INT32_MIN, INT32_MAX);
+    return 0;
+}
+
+static int write_numbers(const Run *run, const SafeTensor *stored, RunType type, Tensor *tensor) {
+    double *values = array_new((size_t)stored->numel, sizeof *values);
+    if (!values) return -1;
+    safetensors_read_double(stored, values);
+    int result = type == RUN_INTEGER ? check_integers(run, stored, values) : 0;
+    if (result == 0) result = tensor_write_double(tensor, values);
+    free(values);
+    return result;
+}
+
+static Tensor *read_plain(const Run *run, const SafeTensor *stored, RunType type) {
     Dtype dtype = type == RUN_FLOAT ? F32 : type == RUN_INTEGER ? I32 : U8;
     Tensor *tensor = tensor_new(dtype, stored->ndim, stored->shape);
     if (!tensor) return NULL;
-    int result;
-    if (type == RUN_BYTE) {
-        result = tensor_write(tensor, stored->data);
-    } else {
-        double *values = array_new((size_t)stored->numel, sizeof *values);
-        if (values) safetensors_read_double(stored, values);
-        result = values ? tensor_write_double(tensor, values) : -1;
-        free(values);
-    }
+    int result = type == RUN_BYTE ? tensor_write(tensor, stored->data)
+                                  : write_numbers(run, stored, type, tensor);
     if (result == 0) return tensor;
     tensor_free(tensor);
     return NULL;
@@ -109,7 +121,7 @@ static Tensor *hold(Run *run, const char *name, RunType type, Tensor *tensor) {
 }
 
 static Tensor *read_input(Run *run, const SafeTensor *stored, RunType type) {
-    Tensor *tensor = type == RUN_IMAGE ? read_image(stored) : read_plain(stored, type);
+    Tensor *tensor = type == RUN_IMAGE ? read_image(stored) : read_plain(run, stored, type);
     return hold(run, stored->name, type, tensor);
 }
 

@@ -225,3 +225,9 @@ Test(run, the_learning_rate_follows_the_published_table) {
     expect("rates", (float[]){0, 3e-5f, 6e-5f, 6.3561e-6f}, 4, 1e-10);
     run_fails("lr", "train.lr=-1", "train.lr");
 }
+
+Test(run, an_integer_beyond_32_bits_is_named) {
+    const int64_t steps[] = {0, INT64_C(1) << 32};
+    write_in((SafeEntry[]){{"steps", SAFE_I64, 1, {2}, steps}}, 1);
+    run_fails("lr", "", "tensor steps[1] is 4294967296; expected -2147483648 to 2147483647");
+}
