@@ -25,18 +25,6 @@ bool run_has(const Run *run, const char *name) {
 
 // ---- layouts ------------------------------------------------------------------------------------
 
-// [N,C,H,W] to [N,H,W,C], or with `back` the other way; the sides are those of NCHW.
-static void move_channels(const int64_t *nchw, const float *from, float *to, bool back) {
-    int64_t channels = nchw[1], pixels = nchw[2] * nchw[3];
-    for (int64_t n = 0; n < nchw[0]; n++, from += channels * pixels, to += channels * pixels)
-        for (int64_t c = 0; c < channels; c++)
-            for (int64_t p = 0; p < pixels; p++)
-                if (back)
-                    to[c * pixels + p] = from[p * channels + c];
-                else
-                    to[p * channels + c] = from[c * pixels + p];
-}
-
 static void file_shape(const Tensor *tensor, RunType type, int64_t *shape) {
     memcpy(shape, tensor->shape, (size_t)tensor->ndim * sizeof *shape);
     if (type != RUN_IMAGE) return;
@@ -68,7 +56,7 @@ static Tensor *read_image(const SafeTensor *stored) {
     int result = image && values ? 0 : -1;
     if (result == 0) {
         safetensors_read_float(stored, values);
-        move_channels(shape, values, values + stored->numel, false);
+        transpose_each(shape[0], shape[1], shape[2] * shape[3], values, values + stored->numel);
         result = tensor_write_float(image, values + stored->numel);
     }
     free(values);
@@ -185,7 +173,7 @@ static int add_tensor(Run *run, const char *name, RunType type, const Tensor *te
     if (result == 0 && type == RUN_IMAGE) {
         float *own = values;
         values = array_new(count, sizeof *values);
-        if (values) move_channels(shape, own, values, true);
+        if (values) transpose_each(shape[0], shape[2] * shape[3], shape[1], own, values);
         free(own);
     }
     SafeType stored = type == RUN_INTEGER ? SAFE_I32 : type == RUN_BYTE ? SAFE_U8 : SAFE_F32;

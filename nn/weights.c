@@ -144,17 +144,16 @@ static bool same_bytes(const Param *param) {
     return param->kind != PARAM_CONV || shape[1] == 1 || shape[2] * shape[3] == 1;
 }
 
+void transpose_each(int64_t count, int64_t rows, int64_t columns, const float *from, float *to) {
+    for (int64_t n = 0; n < count; n++, from += rows * columns, to += rows * columns)
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t c = 0; c < columns; c++) to[c * rows + r] = from[r * columns + c];
+}
+
 // Moves channels behind the window ([Co,Ci,k] -> [Co,k,Ci]) or, with to_file, back.
 static void move_channels(const Param *param, const float *from, float *to, bool to_file) {
-    int64_t out = param->file_shape[0], in = param->file_shape[1];
-    int64_t window = param->file_shape[2] * param->file_shape[3];
-    for (int64_t o = 0; o < out; o++, from += in * window, to += in * window)
-        for (int64_t c = 0; c < in; c++)
-            for (int64_t k = 0; k < window; k++)
-                if (to_file)
-                    to[c * window + k] = from[k * in + c];
-                else
-                    to[k * in + c] = from[c * window + k];
+    const int64_t *shape = param->file_shape, window = shape[2] * shape[3];
+    transpose_each(shape[0], to_file ? window : shape[1], to_file ? shape[1] : window, from, to);
 }
 
 static void let_go(void *file) {

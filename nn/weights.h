@@ -31,6 +31,10 @@ bool weights_in_folder(const char *folder, const char *stem);
 int weights_save(const ParamSet *set, const char *path);
 int weights_save_as(const ParamSet *set, const char *path, SafeType type);
 
+// [count,rows,columns] to [count,columns,rows]: files hold channels before the window or the
+// pixels, memory behind them.
+void transpose_each(int64_t count, int64_t rows, int64_t columns, const float *from, float *to);
+
 // The values of a parameter, or of a tensor of its shape (its gradient), in the file's layout.
 int weights_in_file_layout(const Param *param, const Tensor *tensor, float *values);
 
