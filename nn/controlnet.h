@@ -16,8 +16,9 @@ typedef struct {
     int64_t width[CONTROLNET_MAX_WIDTHS]; // of the condition's embedding; each further one halves
 } ControlNetConfig;
 
-// Built in: "sd2", "sd15", "miniature"; condition_channels is 1. NULL when there is none.
-const ControlNetConfig *controlnet_config_named(const char *name);
+// The branch that is built beside a U-Net. widths: of the condition's embedding, 1 to
+// CONTROLNET_MAX_WIDTHS, one per level of the auto-encoder; channels: of the condition.
+ControlNetConfig controlnet_config_beside(const UnetConfig *unet, int widths, int64_t channels);
 int controlnet_config_read(ControlNetConfig *config, const char *path);
 int controlnet_config_write(const ControlNetConfig *config, const char *path);
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The branch's config.json and the built-in configurations.
+// The branch's config.json, and its configuration beside a U-Net.
 #include "base/error.h"
 #include "nn/controlnet.h"
 #include "nn/unet_config.h"
-
-#include <string.h>
 
 static const NetconfigRule rules[] = {
     UNET_ENCODER_RULES,
@@ -16,22 +14,19 @@ static const NetconfigRule rules[] = {
     {NULL, NULL},
 };
 
-const ControlNetConfig *controlnet_config_named(const char *name) {
-    static _Thread_local ControlNetConfig config;
-    const UnetConfig *unet = unet_config_named(name);
-    if (!unet) return NULL;
-    config = (ControlNetConfig){
-        .encoder = *unet, .condition_channels = 1, .widths = 4, .width = {16, 32, 96, 256}};
-    if (strcmp(name, "miniature") != 0) return &config;
-    config.widths = 3;
-    config.width[2] = 64;
-    return &config;
+ControlNetConfig controlnet_config_beside(const UnetConfig *unet, int widths, int64_t channels) {
+    static const int64_t known[] = {16, 32, 96, 256};
+    ControlNetConfig config = {.encoder = *unet, .condition_channels = channels, .widths = widths};
+    for (int i = 0; i < widths; i++) config.width[i] = known[i < 3 ? i : 3];
+    if (widths == 3) config.width[2] = 64; // the miniature's
+    return config;
 }
 
 static int take(ControlNetConfig *config, const json_t *root) {
-    *config = (ControlNetConfig){.condition_channels = 3, .widths = 4, .width = {16, 32, 96, 256}};
+    UnetConfig defaults;
+    unet_config_defaults(&defaults);
+    *config = controlnet_config_beside(&defaults, 4, 3);
     UnetConfig *encoder = &config->encoder;
-    unet_config_defaults(encoder);
     if (netconfig_check(root, rules) != 0 || unet_config_take_encoder(encoder, root) != 0 ||
         netconfig_integers(root, "num_attention_heads", 1, 1024, UNET_MAX_LEVELS, &encoder->levels,
                            encoder->heads) != 0 ||

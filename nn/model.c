@@ -239,11 +239,8 @@ Model *model_init(const char *name, const ModelOptions *options) {
 }
 
 int model_add_branch(Model *model, int64_t channels, uint64_t seed) {
-    ControlNetConfig config = {.encoder = model->unet->config, .condition_channels = channels};
-    static const int64_t widths[] = {16, 32, 96, 256};
-    config.widths = model->vae->config.levels;
-    for (int i = 0; i < config.widths; i++) config.width[i] = widths[i < 3 ? i : 3];
-    if (config.widths == 3) config.width[2] = 64; // the miniature's
+    const ControlNetConfig config =
+        controlnet_config_beside(&model->unet->config, model->vae->config.levels, channels);
     ControlNet *control = controlnet_new(&config, model->unet->params.dtype);
     if (!control) return -1;
     control->bf16 = model->unet->bf16;

@@ -120,8 +120,13 @@ Test(networks, decoding_holds_no_map_that_is_no_longer_needed) {
     backend_use(before);
 }
 
+static ControlNet *miniature_branch(void) {
+    const ControlNetConfig config = controlnet_config_beside(unet_config_named("miniature"), 3, 1);
+    return controlnet_new(&config, F32);
+}
+
 Test(networks, branch_has_the_published_names_and_shapes) {
-    ControlNetConfig config = *controlnet_config_named("sd2");
+    ControlNetConfig config = controlnet_config_beside(unet_config_named("sd2"), 4, 1);
     ControlNet *control = controlnet_new(&config, F32);
     cr_assert_not_null(control, "%s", error_message());
     is_published("controlnet sd2 1", &control->params, 340, 364227952);
@@ -135,7 +140,7 @@ Test(networks, branch_has_the_published_names_and_shapes) {
 Test(networks, miniature_has_the_stated_sizes) {
     Unet *unet = unet_new(unet_config_named("miniature"), F32);
     Vae *vae = vae_new(vae_config_named("miniature"), F32);
-    ControlNet *control = controlnet_new(controlnet_config_named("miniature"), F32);
+    ControlNet *control = miniature_branch();
     cr_assert_eq(params_elements(&unet->params), 1946644);
     cr_assert_eq(params_elements(&vae->params), 428871);
     cr_assert_eq(params_elements(&control->params), 957664);
@@ -253,7 +258,7 @@ typedef struct {
 } Pair;
 
 static Pair started_pair(void) {
-    Pair pair = {miniature_unet(), controlnet_new(controlnet_config_named("miniature"), F32)};
+    Pair pair = {miniature_unet(), miniature_branch()};
     cr_assert_not_null(pair.control, "%s", error_message());
     cr_assert_eq(controlnet_start(pair.control, pair.unet, 2), 0, "%s", error_message());
     return pair;
@@ -445,10 +450,14 @@ Test(networks, a_written_config_reads_back) {
         cr_assert_eq(vae.channels[2], vae_config_named(names[i])->channels[2]);
         cr_assert_eq(vae.scaling_factor, 0.18215);
         ControlNetConfig control;
-        cr_assert_eq(controlnet_config_write(controlnet_config_named(names[i]), path), 0);
+        const ControlNetConfig branch =
+            controlnet_config_beside(unet_config_named(names[i]), vae.levels, 1);
+        cr_assert_eq(controlnet_config_write(&branch, path), 0);
         cr_assert_eq(controlnet_config_read(&control, path), 0, "%s", error_message());
         cr_assert_eq(control.condition_channels, 1);
-        cr_assert_eq(control.widths, controlnet_config_named(names[i])->widths);
+        cr_assert_eq(control.widths, vae.levels);
+        cr_assert_eq(
+            memcmp(control.width, branch.width, (size_t)branch.widths * sizeof branch.width[0]), 0);
         cr_assert_eq(control.encoder.heads[1], unet_config_named(names[i])->heads[1]);
     }
     folder_remove(folder);
