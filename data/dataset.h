@@ -12,12 +12,11 @@
 #include <stdint.h>
 
 typedef struct {
-    int64_t id;       // the data set's own id, for messages and reports
-    int category;     // the data set's class number, -1 when it has none
-    double area;      // in pixels; for polygon annotations the annotated real-valued area
-    bool crowd;       // a region of many objects: not scored, ignored in training
-    uint8_t *mask;    // [H, W] 0/1, owned; NULL when the instance is where labels == index + 1
-    int64_t position; // reserved for the reader
+    int64_t id;    // the data set's own id, for messages and reports
+    int category;  // the data set's class number, -1 when it has none
+    double area;   // in pixels; for polygon annotations the annotated real-valued area
+    bool crowd;    // a region of many objects: not scored, ignored in training
+    uint8_t *mask; // [H, W] 0/1, owned; NULL when the instance is where labels == index + 1
 } Instance;
 
 typedef struct {

@@ -145,8 +145,8 @@ static int instances_fill(const Scene *scene, Sample *sample) {
     sample->instance_count = scene->count;
     for (int k = 0; k < scene->count; k++) {
         const SceneObject *object = &scene->objects[k];
-        sample->instances[k] = (Instance){
-            .id = k + 1, .category = object->kind, .area = (double)object->area, .position = k};
+        sample->instances[k] =
+            (Instance){.id = k + 1, .category = object->kind, .area = (double)object->area};
     }
     return 0;
 }
