@@ -156,6 +156,7 @@ static int time_embedding(Run *run, ParamSet *set, const void *given) {
     linear_declare(set, &encoder.time2, "linear_2", width, width, true);
     if (run_load_params(run, set) != 0) return -1;
     int result = finish(run, set, "time", unet_encoder_time(&encoder, keys->timestep));
+    tape_reset();
     unet_encoder_done(&encoder);
     return result;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Components of text: the tokenizer and the text encoder of a model folder.
+#include "autograd/tape.h"
 #include "base/error.h"
 #include "cli/run.h"
 #include "cli/run_inputs.h"
@@ -19,6 +20,7 @@ static int text(Run *run, const void *keys) {
     ParamSet *sets[] = {&encoder->params};
     int result = run_output(run, "hidden", text_encoder_forward(encoder, run_tensor(run, "ids")));
     if (result == 0) result = run_backward(run, sets, 1);
+    tape_reset();
     text_encoder_free(encoder);
     return result;
 }

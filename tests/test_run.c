@@ -4,7 +4,10 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cpu/cpu.h"
 #include "nn/safetensors.h"
+#include "nn/text_encoder.h"
+#include "nn/weights.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -153,6 +156,44 @@ Test(run, a_gradient_of_something_that_has_none_is_refused) {
     run_fails("normalise", "", "tensor grad.normalised is not of the shape of normalised");
     write_in((SafeEntry[]){{"grad.signal", SAFE_F32, 1, {1}, six}}, 1);
     run_fails("schedule", "", "schedule has no gradients");
+}
+
+// What the tape noted of a network must go before the network does.
+Test(run, a_gradient_of_another_shape_ends_a_network_cleanly) {
+    static const TextConfig config = {
+        .vocabulary = 9, .positions = 3, .width = 4, .inner = 4, .layers = 1, .heads = 1, .eps = 1};
+    static const char json[] = "{\"vocab_size\": 9, \"max_position_embeddings\": 3, "
+                               "\"hidden_size\": 4, \"intermediate_size\": 4, "
+                               "\"num_hidden_layers\": 1, \"num_attention_heads\": 1}";
+    const float values[8] = {0};
+    const int32_t ids[] = {1, 2};
+    char path[128], words[96];
+    snprintf(path, sizeof path, "%s/text_encoder", folder);
+    cr_assert_eq(folder_make(path), 0);
+    snprintf(path, sizeof path, "%s/text_encoder/config.json", folder);
+    cr_assert_eq(file_write(path, json, strlen(json)), 0);
+    backend_use(cpu_backend());
+    TextEncoder *encoder = text_encoder_new(&config, F32);
+    cr_assert_eq(params_init(&encoder->params, 1), 0, "%s", error_message());
+    snprintf(path, sizeof path, "%s/text_encoder/model.safetensors", folder);
+    cr_assert_eq(weights_save(&encoder->params, path), 0, "%s", error_message());
+    text_encoder_free(encoder);
+    write_in((SafeEntry[]){{"ids", SAFE_I32, 2, {1, 2}, ids},
+                           {"grad.hidden", SAFE_F32, 3, {1, 2, 3}, values}},
+             2);
+    snprintf(words, sizeof words, "--model %s", folder);
+    run_fails("text", words, "tensor grad.hidden is not of the shape of hidden");
+}
+
+Test(run, a_gradient_of_another_shape_ends_a_block_cleanly) {
+    const float values[4] = {0};
+    write_in((SafeEntry[]){{"param.linear_1.weight", SAFE_F32, 2, {2, 2}, values},
+                           {"param.linear_1.bias", SAFE_F32, 1, {2}, values},
+                           {"param.linear_2.weight", SAFE_F32, 2, {2, 2}, values},
+                           {"param.linear_2.bias", SAFE_F32, 1, {2}, values},
+                           {"grad.time", SAFE_F32, 2, {1, 3}, values}},
+             5);
+    run_fails("block.time", "", "tensor grad.time is not of the shape of time");
 }
 
 Test(run, a_damaged_file_is_named) {
