@@ -403,29 +403,40 @@ static int run_to(size_t base) {
     return 0;
 }
 
-int tape_backward_from(Tensor *output, const Tensor *gradient) {
+static int backward_begin(Tensor *output, const Tensor *gradient) {
     if (!output || !gradient) return error_int("backward: no tensor");
     if (!output->needs_grad)
         return error_int("backward: no gradient reaches %s", tensor_text(output));
-    bool recording = tape_record(false);
     output->kept = true;
     int result = tensor_grad_alloc(output);
     if (result == 0) result = tensor_copy(output->grad, gradient);
     output->has_grad = true;
+    return result;
+}
+
+int tape_backward_from(Tensor *output, const Tensor *gradient) {
+    bool recording = tape_record(false);
+    int result = backward_begin(output, gradient);
     if (result == 0) result = run_to(0);
     tape_record(recording);
     if (result != 0) tape_reset();
     return result;
 }
 
-int tape_backward(Tensor *loss) {
-    if (!loss) return error_int("backward: no loss");
+// The gradient of a loss with respect to itself, owned by the caller.
+static Tensor *one_like(const Tensor *loss) {
+    if (!loss) return error_null("backward: no loss");
     if (tensor_numel(loss) != 1)
-        return error_int("backward: the loss %s is not a single value", tensor_text(loss));
+        return error_null("backward: the loss %s is not a single value", tensor_text(loss));
     Tensor *one = tensor_new(loss->dtype, loss->ndim, loss->shape);
-    if (!one) return -1;
-    int result = tensor_fill(one, 1);
-    if (result == 0) result = tape_backward_from(loss, one);
+    if (!one || tensor_fill(one, 1) == 0) return one;
+    tensor_free(one);
+    return NULL;
+}
+
+int tape_backward(Tensor *loss) {
+    Tensor *one = one_like(loss);
+    int result = tape_backward_from(loss, one);
     tensor_free(one);
     return result;
 }

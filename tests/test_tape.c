@@ -260,13 +260,28 @@ Test(tape, recompute_reaches_parameters_used_inside) {
     tensor_free(one), tensor_free(x), tensor_free(weight);
 }
 
-Test(tape, a_loss_of_several_values_is_refused) {
+Test(tape, a_loss_of_several_values_is_refused_and_the_tape_reset) {
     Tensor *x = leaf(1, 2);
+    size_t before = backend_current()->stats().live;
     tape_record(true);
     cr_assert_eq(tape_backward(op_square(x)), -1);
     cr_assert(strstr(error_take(), "not a single value"));
-    tape_reset();
+    cr_assert_eq(tape_length(), 0);
+    cr_assert_eq(backend_current()->stats().live, before);
     tensor_free(x);
+}
+
+Test(tape, backward_of_nothing_or_of_no_gradient_resets_the_tape) {
+    Tensor *x = leaf(1, 2), *one = leaf(1, 1), *none[2] = {NULL, one};
+    for (int i = 0; i < 2; i++) {
+        tape_record(true);
+        op_square(x);
+        cr_assert_eq(i < 1 ? tape_backward(none[0]) : tape_backward_from(op_square(one), NULL), -1);
+        error_take();
+        cr_assert_eq(tape_length(), 0);
+        cr_assert(tape_is_recording());
+    }
+    tensor_free(x), tensor_free(one);
 }
 
 Test(tape, null_travels_and_the_first_message_stays) {
