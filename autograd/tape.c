@@ -407,6 +407,9 @@ static int backward_begin(Tensor *output, const Tensor *gradient) {
     if (!output || !gradient) return error_int("backward: no tensor");
     if (!output->needs_grad)
         return error_int("backward: no gradient reaches %s", tensor_text(output));
+    if (output->owned_by_tape && output->refs == 0)
+        return error_int("backward: what made %s was passed by an earlier backward",
+                         tensor_text(output));
     output->kept = true;
     int result = tensor_grad_alloc(output);
     if (result == 0) result = tensor_copy(output->grad, gradient);

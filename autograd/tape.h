@@ -19,7 +19,8 @@ bool tape_record(bool on);
 bool tape_is_recording(void);
 
 // Gradients of `loss` (one element) with respect to every leaf that needs one; added to gradients
-// that leaves already hold. Forgets the records it has run. On failure the tape is reset.
+// that leaves already hold. Forgets the records it has run, so that a second pass through them is
+// refused: one backward per forward. On any failure the tape is reset.
 int tape_backward(Tensor *loss);
 
 // The same from a tensor with a given gradient (same shape and type), for vector-Jacobian products.

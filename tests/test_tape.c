@@ -284,6 +284,18 @@ Test(tape, backward_of_nothing_or_of_no_gradient_resets_the_tape) {
     tensor_free(x), tensor_free(one);
 }
 
+Test(tape, a_second_backward_pass_through_the_same_records_is_refused) {
+    Tensor *x = leaf(1, 2);
+    tape_record(true);
+    Tensor *loss = op_sum(op_square(x), REDUCE_ALL);
+    cr_assert_eq(tape_backward(loss), 0);
+    tensor_clear_grad(x);
+    cr_assert_eq(tape_backward(loss), -1);
+    cr_assert_str_eq(error_take(), "backward: what made [1] f64 was passed by an earlier backward");
+    cr_assert_not(x->has_grad);
+    tensor_free(x);
+}
+
 Test(tape, null_travels_and_the_first_message_stays) {
     cr_assert_null(op_square(op_clamp(op_affine(NULL, 1, 0), 1, -1)));
     error_take();
