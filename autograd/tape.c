@@ -387,8 +387,9 @@ static void pass(Record *record) {
         settle(y);
     }
     for (int i = 0; i < record->inputs; i++) {
-        bool read_again = fields[i]->maker > 0 && fields[i]->refs > 1; // beside by its maker
-        if (fields[i] != NONE && !is_among(fields[i], fields, i) && !read_again) settle(fields[i]);
+        if (fields[i] == NONE || is_among(fields[i], fields, i)) continue; // settled already
+        bool read_again = fields[i]->maker > 0 && fields[i]->refs > 1;     // beside by its maker
+        if (!read_again) settle(fields[i]);
     }
     free(record->args);
 }

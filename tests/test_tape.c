@@ -260,6 +260,22 @@ Test(tape, recompute_reaches_parameters_used_inside) {
     tensor_free(one), tensor_free(x), tensor_free(weight);
 }
 
+Test(tape, a_frozen_result_may_be_given_twice_to_one_op) {
+    Tensor *x = leaf(1, 2), *frozen = leaf(3, 5);
+    frozen->needs_grad = false;
+    size_t before = backend_current()->stats().live;
+    tape_record(true);
+    Scope scope = scope_begin();
+    Tensor *t = op_square(frozen);
+    Tensor *loss = scope_end(scope, op_mse_loss(x, t, t));
+    cr_assert_eq(tape_backward(loss), 0);
+    cr_assert_float_eq(grad_of(x)[1], 25 * (2 - 25), 1e-12); // the mean of t (x - t)^2
+    tape_reset();
+    tensor_clear_grad(x);
+    cr_assert_eq(backend_current()->stats().live - before, tensor_bytes(x->grad));
+    tensor_free(x), tensor_free(frozen);
+}
+
 Test(tape, a_loss_of_several_values_is_refused_and_the_tape_reset) {
     Tensor *x = leaf(1, 2);
     size_t before = backend_current()->stats().live;
