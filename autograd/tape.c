@@ -354,18 +354,24 @@ static int repeat(Tensor *tensor) {
     return trace_forward((OpKind)maker.kind, maker.args);
 }
 
+static const char *record_name(int kind) {
+    if (kind == RECORD_RECOMPUTE) return "recompute";
+    return kind == RECORD_VIEW ? "reshape" : op_name((OpKind)kind);
+}
+
 static int run_rule(const Record *record) {
     Tensor *const *fields = record->args;
     if (!fields[record->inputs]->has_grad) return 0; // nothing depends on it
     for (int i = 0; i < record->inputs; i++)
         if (record->again >> i & 1 && repeat(fields[i]) != 0)
-            return error_context("backward of %s", op_name((OpKind)record->kind));
+            return error_context("backward of %s", record_name(record->kind));
     if (record->kind == RECORD_RECOMPUTE) return recompute_backward(record->args);
     if (record->kind == RECORD_VIEW) {
-        if (view_backward(record->args) != 0) return error_context("backward of reshape");
+        if (view_backward(record->args) != 0)
+            return error_context("backward of %s", record_name(record->kind));
     } else if (prepare_gradients(record, fields) != 0 ||
                trace_backward((OpKind)record->kind, record->args) != 0) {
-        return error_context("backward of %s", op_name((OpKind)record->kind));
+        return error_context("backward of %s", record_name(record->kind));
     }
     for (int i = 0; i < record->inputs; i++)
         if (fields[i]->needs_grad) fields[i]->has_grad = true;

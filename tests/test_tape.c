@@ -260,6 +260,29 @@ Test(tape, recompute_reaches_parameters_used_inside) {
     tensor_free(one), tensor_free(x), tensor_free(weight);
 }
 
+static int norms_seen;
+
+static int refuse_second_norm(OpKind kind, const void *args, bool backward) {
+    (void)args;
+    bool again = kind == OP_layer_norm && !backward && norms_seen++ > 0;
+    return again ? error_int("no norm") : 0;
+}
+
+Test(tape, recompute_says_so_when_its_input_cannot_be_made_again) {
+    backend_use(plan_backend());
+    plan_backend_watch(refuse_second_norm);
+    Tensor *x = tensor_new(SHAPE(F32, 2, 4)), *scale = tensor_new(SHAPE(F32, 4));
+    x->needs_grad = true;
+    int runs = 0;
+    tape_record(true);
+    Scope scope = scope_begin();
+    Tensor *normed = op_layer_norm(x, scale, scale, 1e-5);
+    Tensor *y = scope_end(scope, recompute(chain, &normed, 1, &runs));
+    cr_assert_eq(tape_backward_from(y, x), -1);
+    cr_assert_str_eq(error_take(), "backward of recompute: no norm");
+    tensor_free(x), tensor_free(scale);
+}
+
 Test(tape, a_frozen_result_may_be_given_twice_to_one_op) {
     Tensor *x = leaf(1, 2), *frozen = leaf(3, 5);
     frozen->needs_grad = false;
