@@ -307,7 +307,7 @@ static int recompute_backward(const RecomputeArgs *args) {
     size_t base = tape.record_count;
     Scope scope = scope_begin();
     tape_record(true);
-    Tensor *y = args->fn(args->inputs, args->context);
+    Tensor *y = scope_end(scope, args->fn(args->inputs, args->context));
     tape_record(false);
     int result = y ? 0 : -1;
     if (y && y->needs_grad) {

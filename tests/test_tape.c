@@ -260,6 +260,35 @@ Test(tape, recompute_reaches_parameters_used_inside) {
     tensor_free(one), tensor_free(x), tensor_free(weight);
 }
 
+static Tensor *long_chain(Tensor *const *inputs, void *context) {
+    (void)context;
+    Tensor *y = inputs[0];
+    for (int i = 0; i < 8; i++) y = op_affine(y, 0.5, 0);
+    return op_square(y);
+}
+
+static size_t live_at_backward;
+
+static int note_live(OpKind kind, const void *args, bool backward) {
+    (void)kind, (void)args;
+    if (backward && live_at_backward == 0) live_at_backward = plan_backend()->stats().live;
+    return 0;
+}
+
+Test(tape, what_recompute_makes_again_is_let_go_of_where_no_rule_reads_it) {
+    backend_use(plan_backend());
+    plan_backend_watch(note_live);
+    size_t before = plan_backend()->stats().live;
+    Tensor *x = tensor_new(SHAPE(F32, 1024)), *dy = tensor_new(SHAPE(F32, 1024));
+    x->needs_grad = true;
+    tape_record(true);
+    cr_assert_eq(tape_backward_from(recompute(long_chain, &x, 1, NULL), dy), 0);
+    // x, dy, y and its gradient, y again, what square reads and its gradient
+    cr_assert_eq(live_at_backward - before, 7 * tensor_bytes(x));
+    tape_reset();
+    tensor_free(x), tensor_free(dy);
+}
+
 static int norms_seen;
 
 static int refuse_second_norm(OpKind kind, const void *args, bool backward) {
