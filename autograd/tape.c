@@ -160,6 +160,7 @@ static bool is_among(const Tensor *tensor, Tensor *const *list, int count) {
 
 void scope_end_many(Scope scope, Tensor *const *results, int count) {
     size_t end = tape.result_count, left = scope;
+    if (scope > end) return; // the tape was reset meanwhile
     for (size_t i = scope; i < end; i++) {
         Tensor *tensor = tape.results[i];
         if (tensor && !is_among(tensor, results, count)) {

@@ -43,6 +43,7 @@ size_t tape_length(void);
 typedef size_t Scope;
 Scope scope_begin(void);
 // Ends the scope; `result` (may be NULL after a failure) moves to the scope outside. Returns it.
+// After a tape_reset inside the scope there is nothing to end.
 Tensor *scope_end(Scope scope, Tensor *result);
 // The same for several results.
 void scope_end_many(Scope scope, Tensor *const *results, int count);

@@ -364,6 +364,18 @@ Test(tape, a_second_backward_pass_through_the_same_records_is_refused) {
     tensor_free(x);
 }
 
+Test(tape, a_scope_that_saw_a_reset_ends_in_peace) {
+    Tensor *x = leaf(1, 2);
+    for (int i = 0; i < 8; i++) op_square(x);
+    Scope scope = scope_begin();
+    tape_reset();
+    cr_assert_null(scope_end(scope, NULL));
+    cr_assert_eq(scope_begin(), 0, "nothing is left");
+    cr_assert_not_null(op_square(x));
+    tape_reset();
+    tensor_free(x);
+}
+
 Test(tape, null_travels_and_the_first_message_stays) {
     cr_assert_null(op_square(op_clamp(op_affine(NULL, 1, 0), 1, -1)));
     error_take();
