@@ -20,36 +20,61 @@ static bool types_agree(OpKind kind, int input, const Tensor *first, const Tenso
     return tensor->dtype == expected;
 }
 
+// Inputs that may be left out.
+static bool may_be_none(OpKind kind, int input) {
+    switch (kind) {
+    case OP_conv2d:
+    case OP_linear:
+    case OP_coloring_loss:
+        return input >= 2; // bias, residual; no_background, prompted
+    case OP_attention:
+        return input == 3; // key_mask
+    case OP_pointwise_loss:
+        return input == 2; // weight
+    default:
+        return false;
+    }
+}
+
+// Ids and labels, whose type the front checks.
+static bool is_integer(OpKind kind, int input) {
+    return (kind == OP_embedding || kind == OP_coloring_loss) && input >= 1;
+}
+
+static bool float_fits(OpKind kind, int input, const Tensor *first, const Tensor *tensor) {
+    if (!tensor_is_float(tensor)) {
+        error_null("%s: %s must be of a float type", op_name(kind), tensor_text(tensor));
+        return false;
+    }
+    if (tensor->dtype == BF16 && !backend_current()->bf16) {
+        error_null("%s: %s: this device does not compute in bf16", op_name(kind),
+                   tensor_text(tensor));
+        return false;
+    }
+    if (types_agree(kind, input, first, tensor)) return true;
+    error_null("%s: inputs are of different types, %s and %s", op_name(kind), tensor_text(first),
+               tensor_text(tensor));
+    return false;
+}
+
 bool front_inputs(OpKind kind, const void *args) {
     Tensor *const *inputs = args;
-    const Tensor *first = NULL;
     for (int i = 0; i < op_inputs(kind); i++) {
         const Tensor *tensor = inputs[i];
         if (!tensor) {
             error_null("%s: input %d failed without a message", op_name(kind), i);
             return false;
         }
-        if (is_none(tensor)) continue;
+        if (is_none(tensor)) {
+            if (may_be_none(kind, i)) continue;
+            error_null("%s: input %d is left out, but required", op_name(kind), i);
+            return false;
+        }
         if (!tensor->data) {
             error_null("%s: input %d (%s) has no values", op_name(kind), i, tensor_text(tensor));
             return false;
         }
-        if (i == 0 && !tensor_is_float(tensor)) {
-            error_null("%s: %s must be of a float type", op_name(kind), tensor_text(tensor));
-            return false;
-        }
-        if (!tensor_is_float(tensor)) continue;
-        if (tensor->dtype == BF16 && !backend_current()->bf16) {
-            error_null("%s: %s: this device does not compute in bf16", op_name(kind),
-                       tensor_text(tensor));
-            return false;
-        }
-        if (first && !types_agree(kind, i, first, tensor)) {
-            error_null("%s: inputs are of different types, %s and %s", op_name(kind),
-                       tensor_text(first), tensor_text(tensor));
-            return false;
-        }
-        if (!first) first = tensor;
+        if (!is_integer(kind, i) && !float_fits(kind, i, inputs[0], tensor)) return false;
     }
     return true;
 }

@@ -6,10 +6,11 @@
 #include "autograd/tape.h"
 #include "base/error.h"
 
-// Whether all inputs are present (not NULL), the first is float, float inputs agree in type, and
-// none has lost its memory. Sets an error that begins with `op` otherwise; stays silent about NULL,
-// whose error is already set. Every op's inputs begin its args struct. Beside a BF16 x the weight
-// and bias of conv2d, linear and the norms must be F32.
+// Whether all inputs are present (not NULL; NONE only where ops.h says so), are of one float type,
+// and none has lost its memory. Sets an error that begins with `op` otherwise; stays silent about
+// NULL, whose error is already set. Every op's inputs begin its args struct. Beside a BF16 x the
+// weight and bias of conv2d, linear and the norms must be F32. The integer inputs, embedding's ids
+// and all but the first of coloring_loss, are of whatever type: their fronts check it.
 bool front_inputs(OpKind kind, const void *args);
 
 // Fails unless `tensor` has `ndim` sides. `what` names the argument in the message.

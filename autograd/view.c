@@ -11,6 +11,7 @@ static int axis_of(const char *op, const Tensor *x, int axis) {
 
 Tensor *op_reshape(Tensor *x, int ndim, const int64_t *shape) {
     if (!x) return error_null("reshape: the input failed without a message");
+    if (is_none(x)) return error_null("reshape: the input is left out, but required");
     if (ndim < 1 || ndim > TENSOR_MAX_DIMS)
         return error_null("reshape: %d sides, expected 1 to %d", ndim, TENSOR_MAX_DIMS);
     int64_t full[TENSOR_MAX_DIMS], known = 1, count = tensor_numel(x);

@@ -185,10 +185,22 @@ static Tensor *binary_integers(void) {
     return op_mul(case_leaf(I32, x, DIMS(2, 3)), case_leaf(I32, x, DIMS(2, 3)));
 }
 
+static Tensor *binary_integer_right(void) {
+    const double x[6] = {0};
+    return op_add(case_leaf(F32, x, DIMS(2, 3)), case_leaf(I32, x, DIMS(2, 3)));
+}
+
+static Tensor *binary_none(void) {
+    const double x[6] = {0};
+    return op_add(case_leaf(F32, x, DIMS(2, 3)), NONE);
+}
+
 static const OpReject binary_rejects[] = {
     {"rejects sides that differ", binary_misfit, "[2,3]"},
     {"rejects different types", binary_types, "types"},
     {"rejects integers", binary_integers, "float"},
+    {"rejects integers on the right", binary_integer_right, "[2,3] i32 must be of a float type"},
+    {"rejects a side that is left out", binary_none, "binary: input 1 is left out"},
 };
 
 const OpCase case_binary = {"binary",

@@ -111,10 +111,17 @@ static Tensor *no_eps(void) {
     return with(4, 2, 0);
 }
 
+static Tensor *integer_weight(void) {
+    const double x[8] = {0};
+    return op_group_norm(case_leaf(F64, x, DIMS(1, 2, 4)), case_leaf(I32, x, DIMS(4)),
+                         case_leaf(F64, x, DIMS(4)), 2, 1e-5, false);
+}
+
 static const OpReject rejects[] = {
     {"rejects groups that do not divide the channels", indivisible, "3 groups"},
     {"rejects a weight of another length", short_weight, "must have shape [4]"},
     {"rejects eps 0", no_eps, "eps is 0"},
+    {"rejects an integer weight", integer_weight, "[4] i32 must be of a float type"},
 };
 
 const OpCase case_group_norm = {"group_norm",        variants, CASE_COUNT(variants), rejects,

@@ -53,9 +53,16 @@ static Tensor *negative_eps(void) {
                          case_leaf(F32, x, DIMS(4)), -1);
 }
 
+static Tensor *integer_weight(void) {
+    const double x[8] = {0};
+    return op_layer_norm(case_leaf(F64, x, DIMS(2, 4)), case_leaf(I32, x, DIMS(4)),
+                         case_leaf(F64, x, DIMS(4)), 1e-5);
+}
+
 static const OpReject rejects[] = {
     {"rejects a bias of another length", long_bias, "must have shape [4]"},
     {"rejects a negative eps", negative_eps, "eps is -1"},
+    {"rejects an integer weight", integer_weight, "[4] i32 must be of a float type"},
 };
 
 const OpCase case_layer_norm = {"layer_norm",        variants, CASE_COUNT(variants), rejects,

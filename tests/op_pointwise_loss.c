@@ -113,7 +113,7 @@ static const OpReject rejects[] = {
     {"rejects a target of another shape", other_target, "[1,4] f32 differ"},
     {"rejects a weight that does not fit", other_weight, "weight [1,2]"},
     {"rejects a target that needs a gradient", learned_target, "no gradient"},
-    {"rejects an integer target", integer_target, "type f32"},
+    {"rejects an integer target", integer_target, "[1,4] i32 must be of a float type"},
 };
 
 const OpCase case_pointwise_loss = {"pointwise_loss",    variants, CASE_COUNT(variants), rejects,

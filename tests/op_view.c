@@ -59,9 +59,15 @@ static Tensor *concat_no_axis(void) {
     return op_concat(case_leaf(F32, x, DIMS(2, 3)), case_leaf(F32, x, DIMS(2, 3)), 2);
 }
 
+static Tensor *concat_integer_right(void) {
+    const double x[6] = {0};
+    return op_concat(case_leaf(F32, x, DIMS(2, 3)), case_leaf(I32, x, DIMS(2, 3)), 0);
+}
+
 static const OpReject concat_rejects[] = {
     {"rejects other sides that differ", concat_misfit, "[3,2]"},
     {"rejects an axis that is not there", concat_no_axis, "axis 2"},
+    {"rejects integers on the right", concat_integer_right, "[2,3] i32 must be of a float type"},
 };
 
 const OpCase case_concat = {"concat",
@@ -153,12 +159,17 @@ static Tensor *reshape_negative(void) {
     return op_reshape(case_leaf(F32, x, DIMS(2, 3)), DIMS(-1, -1));
 }
 
+static Tensor *reshape_none(void) {
+    return op_reshape(NONE, DIMS(1));
+}
+
 static const OpReject slice_rejects[] = {
     {"rejects leaving the tensor", slice_outside, "leaves axis 1 of"},
     {"rejects a length that overflows", slice_overflow, "leaves axis 1 of"},
     {"reshape rejects another number of elements", reshape_misfit, "6 elements"},
     {"reshape rejects sides that overflow", reshape_overflow, "side 0"},
     {"reshape rejects two open sides", reshape_negative, "side 1 of -1"},
+    {"reshape rejects an input that is left out", reshape_none, "is left out"},
 };
 
 const OpCase case_slice = {"slice",
