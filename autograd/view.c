@@ -15,12 +15,13 @@ Tensor *op_reshape(Tensor *x, int ndim, const int64_t *shape) {
     if (ndim < 1 || ndim > TENSOR_MAX_DIMS)
         return error_null("reshape: %d sides, expected 1 to %d", ndim, TENSOR_MAX_DIMS);
     int64_t full[TENSOR_MAX_DIMS], known = 1, count = tensor_numel(x);
+    const int64_t most = count > 0 ? count : INT64_MAX; // a later side may be 0
     int open = -1;
     for (int i = 0; i < ndim; i++) {
         full[i] = shape[i];
         if (shape[i] == -1 && open < 0)
             open = i;
-        else if (shape[i] < 0 || (shape[i] > 0 && known > count / shape[i] && known > 0))
+        else if (shape[i] < 0 || (shape[i] > 0 && known > most / shape[i]))
             return error_null("reshape: %s cannot have a side %d of %lld", tensor_text(x), i,
                               (long long)shape[i]);
         else
