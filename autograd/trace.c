@@ -95,27 +95,36 @@ void trace_report(void) {
 
 // ---- values that are not finite -----------------------------------------------------------------
 
-// How many elements are not finite; `first` is the index of the first of them.
+static double element(const void *values, Dtype dtype, int64_t i) {
+    if (dtype == F64) return ((const double *)values)[i];
+    return dtype == BF16 ? bf16_to_float(((const uint16_t *)values)[i])
+                         : ((const float *)values)[i];
+}
+
+// How many elements are not finite; `first` is the index of the first of them. -1 and an error when
+// a device's memory cannot be copied here.
 static int64_t count_bad(const Tensor *tensor, int64_t *first) {
-    int64_t bad = 0;
-    for (int64_t i = tensor_numel(tensor); i-- > 0;) {
-        double value = tensor->dtype == F32 ? (double)((const float *)tensor->data)[i]
-                                            : ((const double *)tensor->data)[i];
-        if (isfinite(value)) continue;
+    bool here = backend_current()->host_memory;
+    void *copy = here ? NULL : malloc(tensor_bytes(tensor) + 1);
+    if (!here && !copy) return error_int("TRACE=nan: out of memory");
+    int64_t bad = here || tensor_read(tensor, copy) == 0 ? 0 : -1;
+    for (int64_t i = bad == 0 ? tensor_numel(tensor) : 0; i-- > 0;) {
+        if (isfinite(element(here ? tensor->data : copy, tensor->dtype, i))) continue;
         bad++;
         *first = i;
     }
+    free(copy);
     return bad;
 }
 
 static bool is_readable(const Tensor *tensor) {
-    return tensor && tensor != NONE && tensor->data &&
-           (tensor->dtype == F32 || tensor->dtype == F64) && backend_current()->host_memory;
+    return tensor && tensor != NONE && tensor->data && tensor_is_float(tensor) &&
+           !backend_current()->shapes_only;
 }
 
 static int find_bad(OpKind kind, Tensor *const *fields, const Tensor *result, const char *what) {
     int64_t first = 0, bad = is_readable(result) ? count_bad(result, &first) : 0;
-    if (bad == 0) return 0;
+    if (bad <= 0) return (int)bad;
     char inputs[400] = "";
     for (int i = 0; i < op_inputs(kind); i++) {
         if (fields[i] == NONE) continue;

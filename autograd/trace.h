@@ -4,7 +4,8 @@
 //   op    time of every op, forward and backward, as a table on stderr when the program ends
 //   nan   stops at the first op whose result holds a value that is not finite, and names it
 //
-// Read once. Without it an op pays one comparison.
+// Read once. Without it an op pays one comparison. What a device replays (record_begin, backend.h)
+// runs no op and is not seen; with nan the host reads every result, so that nothing is recorded.
 #ifndef AUTOGRAD_TRACE_H
 #define AUTOGRAD_TRACE_H
 

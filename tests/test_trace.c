@@ -40,6 +40,29 @@ Test(trace, nan_stops_at_the_first_op_that_overflows) {
     tape_reset();
 }
 
+static int reads;
+
+static int counted_read(void *host, const void *from, size_t bytes) {
+    reads++;
+    return cpu_backend()->read(host, from, bytes);
+}
+
+Test(trace, nan_reads_results_of_a_device_with_memory_of_its_own) {
+    setenv("TRACE", "nan", 1);
+    Backend device = *cpu_backend();
+    device.host_memory = false;
+    device.read = counted_read;
+    backend_use(&device);
+    Tensor *x = tensor_new(SHAPE(F32, 3));
+    tensor_write_float(x, (float[]){1, 200, 3});
+    cr_assert_null(op_square(op_exp(x)));
+    cr_assert_str_eq(error_take(), "forward of unary: 1 of 3 values are not finite, the first at "
+                                   "1; inputs [3] f32 (0 not finite)");
+    cr_assert_eq(reads, 2);
+    tensor_free(x);
+    tape_reset();
+}
+
 Test(trace, nan_stops_at_a_gradient_that_is_not_finite) {
     setenv("TRACE", "nan", 1);
     backend_use(cpu_backend());
