@@ -122,16 +122,26 @@ static bool is_readable(const Tensor *tensor) {
            !backend_current()->shapes_only;
 }
 
+// What can be said of an input's values, once the result has been written.
+static void describe_values(const Tensor *input, const Tensor *result, char *text, size_t room) {
+    int64_t first = 0;
+    if (input->data && input->data == result->data)
+        snprintf(text, room, " (overwritten)");
+    else if (is_readable(input))
+        snprintf(text, room, " (%lld not finite)", (long long)count_bad(input, &first));
+}
+
 static int find_bad(OpKind kind, Tensor *const *fields, const Tensor *result, const char *what) {
     int64_t first = 0, bad = is_readable(result) ? count_bad(result, &first) : 0;
     if (bad <= 0) return (int)bad;
     char inputs[400] = "";
     for (int i = 0; i < op_inputs(kind); i++) {
         if (fields[i] == NONE) continue;
-        int64_t at = 0, bad_input = is_readable(fields[i]) ? count_bad(fields[i], &at) : 0;
         size_t used = strlen(inputs);
-        snprintf(inputs + used, sizeof inputs - used, "%s%s (%lld not finite)", used ? ", " : "",
-                 tensor_text(fields[i]), (long long)bad_input);
+        used += (size_t)snprintf(inputs + used, sizeof inputs - used, "%s%s", used ? ", " : "",
+                                 tensor_text(fields[i]));
+        if (used >= sizeof inputs) break;
+        describe_values(fields[i], result, inputs + used, sizeof inputs - used);
     }
     return error_int("%s of %s: %lld of %lld values are not finite, the first at %lld; "
                      "inputs %s",

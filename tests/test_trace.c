@@ -63,6 +63,21 @@ Test(trace, nan_reads_results_of_a_device_with_memory_of_its_own) {
     tape_reset();
 }
 
+Test(trace, nan_says_which_input_the_result_has_overwritten) {
+    setenv("TRACE", "nan", 1);
+    backend_use(cpu_backend());
+    Tensor *x = tensor_new(SHAPE(F64, 1, 2, 2)), *scale = two_values(1e308, 1e308);
+    tensor_write_double(x, (double[]){1, 2, 3, 9});
+    Tensor *y = tensor_named(op_affine(x, 1, 0), "y");
+    cr_assert_null(op_group_norm_over(y, scale, scale, 1, 1e-5, false));
+    cr_assert_str_eq(error_take(),
+                     "forward of group_norm: 1 of 4 values are not finite, the first at 3; inputs "
+                     "y [1,2,2] f64 (overwritten), input [2] f64 (0 not finite), input [2] f64 "
+                     "(0 not finite)");
+    tensor_free(x), tensor_free(scale);
+    tape_reset();
+}
+
 Test(trace, nan_stops_at_a_gradient_that_is_not_finite) {
     setenv("TRACE", "nan", 1);
     backend_use(cpu_backend());
