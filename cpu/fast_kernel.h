@@ -5,7 +5,7 @@
 //     int ISA(fast_conv2d_forward)(const conv2d_args *args)   is   fast_conv2d_forward_avx512, ...
 //
 // Loops are plain C that the compiler vectorises (omp simd); products and sums are contracted only
-// where multiply_add says so, so that gcc and clang round alike.
+// where vec_multiply_add (fast_vec.h) says so, so that gcc and clang round alike.
 #ifndef CPU_FAST_KERNEL_H
 #define CPU_FAST_KERNEL_H
 
@@ -26,15 +26,6 @@ enum { LANES = 4 };
 
 // Into functions with constant arguments: a choice inside a loop would keep it scalar.
 #define INLINED static inline __attribute__((always_inline))
-
-// a b + c, rounded once where the processor does that in one instruction.
-INLINED float multiply_add(float a, float b, float c) {
-#ifdef __FMA__
-    return __builtin_fmaf(a, b, c);
-#else
-    return a * b + c;
-#endif
-}
 
 #define FAST(name)                                           \
     int ISA(fast_##name##_forward)(const name##_args *args); \
