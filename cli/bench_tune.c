@@ -20,13 +20,15 @@ enum { MOST_CASES = 1024, LINE_ROOM = 256, SAMPLES = 64 };
 typedef struct {
     ConvCase cases[MOST_CASES];
     int count;
+    bool full; // there were more
 } Seen;
 
 static void see(const ConvCase *key, void *context) {
     Seen *seen = context;
     for (int i = 0; i < seen->count; i++)
-        if (memcmp(&seen->cases[i], key, sizeof *key) == 0) return;
-    if (seen->count < MOST_CASES) seen->cases[seen->count++] = *key;
+        if (conv_case_same(&seen->cases[i], key)) return;
+    seen->full = seen->count == MOST_CASES;
+    if (!seen->full) seen->cases[seen->count++] = *key;
 }
 
 // ---- one pass -----------------------------------------------------------------------------------
@@ -224,6 +226,9 @@ int bench_tune(const BenchOptions *options) {
     conv_way_watch(see, seen);
     int result = bench_step_once(options);
     conv_way_watch(NULL, NULL);
+    if (result == 0 && seen->full)
+        result =
+            error_int("bench tune: the step has more than %d passes of convolutions", MOST_CASES);
     if (result == 0) result = tune_all(options, seen);
     free(seen);
     return result;

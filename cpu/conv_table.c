@@ -31,14 +31,14 @@ const char *conv_pass_name(ConvPass pass) {
     return passes[pass];
 }
 
-static bool same(const ConvCase *a, const ConvCase *b) {
+bool conv_case_same(const ConvCase *a, const ConvCase *b) {
     return a->pass == b->pass && a->upsampled == b->upsampled &&
            memcmp(&a->shape, &b->shape, sizeof a->shape) == 0;
 }
 
 ConvWay conv_table_find(const ConvCase *key) {
     for (size_t i = 0; i < line_count; i++)
-        if (same(&lines[i].key, key)) return lines[i].way;
+        if (conv_case_same(&lines[i].key, key)) return lines[i].way;
     return WAY_COUNT;
 }
 

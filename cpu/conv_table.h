@@ -9,6 +9,9 @@
 
 const char *conv_pass_name(ConvPass pass);
 
+// By field: the bytes between fields are undefined.
+bool conv_case_same(const ConvCase *a, const ConvCase *b);
+
 // Reads a table; its lines count from then on. Fails on a line that is none, or names a way that
 // cannot run here. Once, before kernels run.
 int conv_table_read(const char *path);
