@@ -13,7 +13,8 @@ void *arena_take(size_t bytes);
 void arena_give(void *memory, size_t bytes);
 // Gives the pages of all free places back to the system.
 void arena_trim(void);
-// Bytes from the first block to the end of the furthest one so far, or since arena_trim.
+// Bytes from the first block to the end of the furthest one so far, or since arena_trim. Where the
+// reserved addresses run out, what is left of them counts as held though nothing has touched it.
 size_t arena_held(void);
 
 #endif
