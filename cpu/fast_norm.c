@@ -2,6 +2,7 @@
 // Group norm on float rows of channels. Rows are summed per channel in a fixed number of blocks, so
 // that the result does not depend on the number of threads; groups are formed from channel sums.
 #include "base/error.h"
+#include "base/memory.h"
 #include "cpu/cpu.h"
 #include "cpu/fast_kernel.h"
 #include "cpu/fast_vec.h"
@@ -328,8 +329,8 @@ int ISA(fast_group_norm_backward)(const group_norm_args *args) {
     bool reads_x = args->silu || args->x->needs_grad || args->weight->needs_grad;
     int64_t images = args->x->shape[0], channels = tensor_side(args->x, -1);
     if (!reads_x || images == 0) return FAST_DECLINES;
-    double *affine = malloc((size_t)(2 * images * channels) * sizeof *affine + 1);
-    if (!affine) return FAST_DECLINES;
+    double *affine = array_new_unset((size_t)(2 * images * channels), sizeof *affine);
+    if (!affine) return error_context("group_norm");
     int result = backward_images(args, affine);
     for (int64_t image = 0; result == 0 && image < images; image++) {
         const double *sums = affine + 2 * image * channels;

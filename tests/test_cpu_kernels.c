@@ -3,11 +3,20 @@
 // and say what failed.
 #include "autograd/backend.h"
 #include "autograd/tape.h"
+#include "base/error.h"
+#include "base/memory.h"
 #include "cpu/conv_table.h"
 #include "cpu/cpu.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
+
+static Tensor *filled(double value, int ndim, const int64_t *shape) {
+    Tensor *tensor = tensor_new(F32, ndim, shape);
+    tensor_fill(tensor, value);
+    tensor->needs_grad = true;
+    return tensor;
+}
 
 static void use_fast(void) {
     backend_use(cpu_backend());
@@ -15,6 +24,19 @@ static void use_fast(void) {
 }
 
 TestSuite(cpu_kernels, .init = use_fast);
+
+Test(cpu_kernels, a_norm_without_memory_for_its_sums_is_an_error) {
+    Tensor *x = filled(1, DIMS(1, 4, 8)), *scale = filled(1, DIMS(8)),
+           *dy = filled(1, DIMS(1, 4, 8));
+    Tensor *y = op_group_norm(x, scale, scale, 2, 1e-5, true);
+    memory_fail_at(1);
+    int result = tape_backward_from(y, dy);
+    memory_fail_at(0);
+    cr_assert_eq(result, -1);
+    cr_assert_str_eq(error_take(),
+                     "backward of group_norm: group_norm: out of memory: 128 bytes asked for");
+    tensor_free(x), tensor_free(scale), tensor_free(dy);
+}
 
 Test(cpu_kernels, cases_of_convolutions_are_compared_by_field) {
     ConvCase a, b;
