@@ -125,8 +125,11 @@ int ISA(fast_conv2d_backward)(const conv2d_args *args) {
     if (to_x != WAY_COUNT)
         result = run_pass(to_x, CONV_INPUT_GRADIENT, &s, upsampled, x->has_grad, x->grad->data,
                           weight->data, dy);
+    const bool written = result == 0 && to_x != WAY_COUNT; // too late to decline
     if (result == 0 && to_weight != WAY_COUNT)
         result = run_pass(to_weight, CONV_WEIGHT_GRADIENT, &s, upsampled, weight->has_grad, x->data,
                           weight->grad->data, dy);
+    if (result == FAST_DECLINES && written)
+        result = error_int("conv2d: oneDNN cannot run the weight gradient");
     return result == 0 ? ISA(fast_rows_backward)(args->y, args->bias, args->residual) : result;
 }

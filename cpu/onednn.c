@@ -36,6 +36,7 @@ int onednn_product(Factor a, Factor b, int64_t M, int64_t K, int64_t P, float sc
 #else
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "cpu/cpu.h"
 #include "cpu/memory.h"
 
@@ -96,36 +97,31 @@ typedef struct {
     dnnl_primitive_attr_t attributes;
 } Wish;
 
-// The primitive descriptor of a pass; `forward` is a hint for the others. NULL where there is none.
+// The primitive descriptor of a pass; `forward` is a hint for the others.
 #if DNNL_VERSION_MAJOR >= 3
 
-static dnnl_primitive_desc_t describe(dnnl_engine_t engine, ConvPass pass, const Wish *wish,
-                                      dnnl_primitive_desc_t forward) {
-    dnnl_primitive_desc_t made = NULL;
+static dnnl_status_t describe(dnnl_engine_t engine, ConvPass pass, const Wish *wish,
+                              dnnl_primitive_desc_t forward, dnnl_primitive_desc_t *made) {
     dnnl_dims_t dilation = {0, 0};
     Layout const *operands = wish->operands;
-    dnnl_status_t status;
     if (pass == CONV_FORWARD)
-        status = dnnl_convolution_forward_primitive_desc_create(
-            &made, engine, dnnl_forward_training, dnnl_convolution_direct, operands[X],
+        return dnnl_convolution_forward_primitive_desc_create(
+            made, engine, dnnl_forward_training, dnnl_convolution_direct, operands[X],
             operands[WEIGHT], wish->bias, operands[Y], wish->strides, dilation, wish->low,
             wish->high, wish->attributes);
-    else if (pass == CONV_INPUT_GRADIENT)
-        status = dnnl_convolution_backward_data_primitive_desc_create(
-            &made, engine, dnnl_convolution_direct, operands[X], operands[WEIGHT], operands[Y],
+    if (pass == CONV_INPUT_GRADIENT)
+        return dnnl_convolution_backward_data_primitive_desc_create(
+            made, engine, dnnl_convolution_direct, operands[X], operands[WEIGHT], operands[Y],
             wish->strides, dilation, wish->low, wish->high, forward, wish->attributes);
-    else
-        status = dnnl_convolution_backward_weights_primitive_desc_create(
-            &made, engine, dnnl_convolution_direct, operands[X], operands[WEIGHT], NULL,
-            operands[Y], wish->strides, dilation, wish->low, wish->high, forward, wish->attributes);
-    return status == dnnl_success ? made : NULL;
+    return dnnl_convolution_backward_weights_primitive_desc_create(
+        made, engine, dnnl_convolution_direct, operands[X], operands[WEIGHT], NULL, operands[Y],
+        wish->strides, dilation, wish->low, wish->high, forward, wish->attributes);
 }
 
 #else
 
-static dnnl_primitive_desc_t describe(dnnl_engine_t engine, ConvPass pass, const Wish *wish,
-                                      dnnl_primitive_desc_t forward) {
-    dnnl_primitive_desc_t made = NULL;
+static dnnl_status_t describe(dnnl_engine_t engine, ConvPass pass, const Wish *wish,
+                              dnnl_primitive_desc_t forward, dnnl_primitive_desc_t *made) {
     dnnl_convolution_desc_t desc;
     Layout const *operands = wish->operands;
     dnnl_status_t status;
@@ -141,9 +137,9 @@ static dnnl_primitive_desc_t describe(dnnl_engine_t engine, ConvPass pass, const
         status = dnnl_convolution_backward_weights_desc_init(
             &desc, dnnl_convolution_direct, operands[X], operands[WEIGHT], NULL, operands[Y],
             wish->strides, wish->low, wish->high);
-    if (status == dnnl_success)
-        status = dnnl_primitive_desc_create(&made, &desc, wish->attributes, engine, forward);
-    return status == dnnl_success ? made : NULL;
+    return status == dnnl_success
+               ? dnnl_primitive_desc_create(made, &desc, wish->attributes, engine, forward)
+               : status;
 }
 
 #endif
@@ -187,92 +183,113 @@ static void entry_free(Entry *entry) {
     free(entry);
 }
 
+// NULL when memory is out.
 static dnnl_primitive_attr_t attributes_new(bool sum) {
     dnnl_primitive_attr_t attributes = NULL;
     if (dnnl_primitive_attr_create(&attributes) != dnnl_success) return NULL;
     dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
+    if (!sum) return attributes;
     dnnl_post_ops_t ops = NULL;
-    if (sum && dnnl_post_ops_create(&ops) == dnnl_success) {
+    bool made = dnnl_post_ops_create(&ops) == dnnl_success;
+    if (made) {
         append_sum(ops);
-        dnnl_primitive_attr_set_post_ops(attributes, ops); // copies
+        made = dnnl_primitive_attr_set_post_ops(attributes, ops) == dnnl_success; // copies
         dnnl_post_ops_destroy(ops);
     }
-    return attributes;
+    if (made) return attributes;
+    dnnl_primitive_attr_destroy(attributes);
+    return NULL;
 }
 
-static dnnl_primitive_t reorder_new(Layout from, Layout to, bool sum) {
+static dnnl_status_t reorder_new(Layout from, Layout to, bool sum, dnnl_primitive_t *made) {
     dnnl_primitive_attr_t attributes = attributes_new(sum);
+    if (!attributes) return dnnl_out_of_memory;
     dnnl_primitive_desc_t desc = NULL;
-    dnnl_primitive_t made = NULL;
-    if (dnnl_reorder_primitive_desc_create(&desc, from, engine, to, engine, attributes) ==
-        dnnl_success) {
-        if (dnnl_primitive_create(&made, desc) != dnnl_success) made = NULL;
-        dnnl_primitive_desc_destroy(desc);
-    }
-    if (attributes) dnnl_primitive_attr_destroy(attributes);
-    return made;
+    dnnl_status_t status =
+        dnnl_reorder_primitive_desc_create(&desc, from, engine, to, engine, attributes);
+    if (status == dnnl_success) status = dnnl_primitive_create(made, desc);
+    if (desc) dnnl_primitive_desc_destroy(desc);
+    dnnl_primitive_attr_destroy(attributes);
+    return status;
 }
 
 // Images keep their plain layout; weights never do.
-static void wish_layouts(const Key *key, Entry *entry, Wish *wish, Layout any[OPERANDS]) {
+static bool wish_layouts(const Key *key, Entry *entry, Wish *wish, Layout any[OPERANDS]) {
     const ConvShape *s = &key->shape;
+    bool made = true;
     const dnnl_dims_t sides[OPERANDS] = {
         {s->N, s->Ci, s->H, s->W}, {s->Co, s->Ci, s->kh, s->kw}, {s->N, s->Co, s->Ho, s->Wo}};
     for (int i = 0; i < OPERANDS; i++) {
         entry->plain[i] = layout_new(sides[i], 4, i == WEIGHT ? dnnl_ohwi : dnnl_nhwc);
         any[i] = layout_new(sides[i], 4, dnnl_format_tag_any);
         wish->operands[i] = i == WEIGHT ? any[i] : entry->plain[i];
+        made = made && entry->plain[i] && any[i];
     }
     if (key->bias) wish->bias = entry->bias = layout_new((dnnl_dims_t){s->Co}, 1, dnnl_a);
+    return made && (!key->bias || entry->bias);
 }
 
 static bool add_in_primitive(const Key *key) {
     return key->add && key->pass == CONV_FORWARD;
 }
 
-static bool describe_entry(Entry *entry) {
+static dnnl_status_t describe_entry(Entry *entry) {
     const Key *key = &entry->key;
     const ConvShape *s = &key->shape;
+    ConvPass pass = (ConvPass)key->pass;
     Layout any[OPERANDS];
     Wish wish = {
         .strides = {s->stride, s->stride}, .low = {s->top, s->left}, .high = {s->bottom, s->right}};
-    wish_layouts(key, entry, &wish, any);
+    bool made = wish_layouts(key, entry, &wish, any);
     wish.attributes = attributes_new(add_in_primitive(key));
     dnnl_primitive_desc_t forward = NULL;
-    if (key->pass != CONV_FORWARD) forward = describe(engine, CONV_FORWARD, &wish, NULL);
-    if (key->pass == CONV_FORWARD || forward)
-        entry->desc = describe(engine, (ConvPass)key->pass, &wish, forward);
+    dnnl_status_t status = made && wish.attributes ? dnnl_success : dnnl_out_of_memory;
+    if (status == dnnl_success && pass != CONV_FORWARD)
+        status = describe(engine, CONV_FORWARD, &wish, NULL, &forward);
+    if (status == dnnl_success) status = describe(engine, pass, &wish, forward, &entry->desc);
     if (forward) dnnl_primitive_desc_destroy(forward);
     if (wish.attributes) dnnl_primitive_attr_destroy(wish.attributes);
     for (int i = 0; i < OPERANDS; i++) layout_free(any[i]);
-    return entry->desc && dnnl_primitive_create(&entry->primitive, entry->desc) == dnnl_success;
+    return status == dnnl_success ? dnnl_primitive_create(&entry->primitive, entry->desc) : status;
 }
 
-static bool make_reorders(Entry *entry) {
+static dnnl_status_t make_reorders(Entry *entry) {
     const Key *key = &entry->key;
     int written = written_by((ConvPass)key->pass);
-    for (int i = 0; i < OPERANDS; i++) {
-        bool sum = i == written && key->add && !add_in_primitive(key);
-        if (dnnl_memory_desc_equal(entry->inner[i], entry->plain[i]) && !sum) continue;
-        entry->reorder[i] = i == written ? reorder_new(entry->inner[i], entry->plain[i], sum)
-                                         : reorder_new(entry->plain[i], entry->inner[i], false);
-        if (!entry->reorder[i]) return false;
+    dnnl_status_t status = dnnl_success;
+    for (int i = 0; status == dnnl_success && i < OPERANDS; i++) {
+        bool out = i == written, sum = out && key->add && !add_in_primitive(key);
+        Layout inner = entry->inner[i], plain = entry->plain[i];
+        if (dnnl_memory_desc_equal(inner, plain) && !sum) continue;
+        status = reorder_new(out ? inner : plain, out ? plain : inner, sum, &entry->reorder[i]);
     }
-    return true;
+    return status;
 }
 
-static void fill_entry(Entry *entry) {
+static dnnl_status_t fill_entry(Entry *entry) {
     static const dnnl_query_t queries[3][OPERANDS] = {
         {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md},
         {dnnl_query_diff_src_md, dnnl_query_weights_md, dnnl_query_diff_dst_md},
         {dnnl_query_src_md, dnnl_query_diff_weights_md, dnnl_query_diff_dst_md}};
-    entry->absent = true;
-    if (!engine && dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success) return;
-    if (!describe_entry(entry)) return;
+    dnnl_status_t status = engine ? dnnl_success : dnnl_engine_create(&engine, dnnl_cpu, 0);
+    if (status == dnnl_success) status = describe_entry(entry);
+    if (status != dnnl_success) return status;
     for (int i = 0; i < OPERANDS; i++)
         entry->inner[i] = dnnl_primitive_desc_query_md(entry->desc, queries[entry->key.pass][i], 0);
     entry->scratch = dnnl_primitive_desc_query_md(entry->desc, dnnl_query_scratchpad_md, 0);
-    entry->absent = !make_reorders(entry);
+    return make_reorders(entry);
+}
+
+// A primitive, or the knowledge that the library has none; NULL and an error when memory is out.
+static Entry *entry_new(const Key *key) {
+    Entry *entry = array_new(1, sizeof *entry);
+    if (!entry) return NULL;
+    entry->key = *key;
+    dnnl_status_t status = fill_entry(entry);
+    entry->absent = status != dnnl_success;
+    if (status != dnnl_out_of_memory) return entry;
+    entry_free(entry);
+    return error_null("oneDNN: out of memory for a primitive");
 }
 
 // ---- the table ----------------------------------------------------------------------------------
@@ -299,23 +316,23 @@ static void drop_unused(void) {
         }
 }
 
-// The primitive of a key, in use until entry_release; NULL when there is none.
-static Entry *entry_take(const Key *key) {
+// The primitive of a key, in use until entry_release, or NULL: `*absent` when there is none, else
+// with an error.
+static Entry *entry_take(const Key *key, bool *absent) {
     pthread_mutex_lock(&lock);
     Entry **list = &table[hash(key) % TABLE_SIZE], *entry = *list;
     while (entry && memcmp(&entry->key, key, sizeof *key) != 0) entry = entry->next;
     if (!entry) {
         if (entry_count >= MAX_ENTRIES) drop_unused();
-        entry = calloc(1, sizeof *entry);
+        entry = entry_new(key);
         if (entry) {
-            entry->key = *key;
-            fill_entry(entry);
             entry->next = *list;
             *list = entry;
             entry_count++;
         }
     }
-    if (entry && entry->absent) entry = NULL;
+    *absent = entry && entry->absent;
+    if (*absent) entry = NULL;
     if (entry) entry->users++;
     pthread_mutex_unlock(&lock);
     return entry;
@@ -400,9 +417,9 @@ static bool call_run(const Call *call, const Entry *entry) {
     return !entry->reorder[written] || reorder(call, entry, written, true);
 }
 
-static Entry *entry_for(ConvPass pass, const ConvShape *shape, bool add, bool bias) {
+static Entry *entry_for(ConvPass pass, const ConvShape *shape, bool add, bool bias, bool *absent) {
     Key key = {.pass = pass, .add = add, .bias = bias, .threads = cpu_threads(), .shape = *shape};
-    return entry_take(&key);
+    return entry_take(&key, absent);
 }
 
 bool onednn_exists(void) {
@@ -418,15 +435,18 @@ const char *onednn_limit(void) {
 }
 
 bool onednn_has_conv(ConvPass pass, const ConvShape *shape) {
-    Entry *entry = entry_for(pass, shape, false, false);
+    bool absent;
+    Entry *entry = entry_for(pass, shape, false, false, &absent);
     if (entry) entry_release(entry);
-    return entry != NULL;
+    if (!entry && !absent) error_take(); // onednn_conv will say so, if it is still so
+    return !absent;
 }
 
 int onednn_conv(ConvPass pass, const ConvShape *shape, bool add, float *x, float *weight,
                 const float *bias, float *y) {
-    Entry *entry = entry_for(pass, shape, add, bias != NULL);
-    if (!entry) return FAST_DECLINES;
+    bool absent;
+    Entry *entry = entry_for(pass, shape, add, bias != NULL, &absent);
+    if (!entry) return absent ? FAST_DECLINES : error_context("conv2d");
     Call call = {0};
     bool ok = call_begin(&call, entry, (float *[]){x, weight, y}, bias) && call_run(&call, entry);
     call_end(&call, entry);

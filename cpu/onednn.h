@@ -11,7 +11,7 @@
 
 typedef enum { CONV_FORWARD, CONV_INPUT_GRADIENT, CONV_WEIGHT_GRADIENT } ConvPass;
 
-// Whether products exist at all, and whether onednn_conv would run.
+// Whether products exist at all, and whether onednn_conv would not decline.
 bool onednn_exists(void);
 // The instruction set that the environment holds the library to (ONEDNN_MAX_CPU_ISA, or DNNL_...):
 // its last bits depend on it. NULL: none.

@@ -38,6 +38,33 @@ Test(cpu_kernels, a_norm_without_memory_for_its_sums_is_an_error) {
     tensor_free(x), tensor_free(scale), tensor_free(dy);
 }
 
+// A gradient of a convolution by the library, added to what stands in dx and dweight.
+static int add_gradients(Tensor *x, Tensor *weight, const Tensor *dy) {
+    const Conv2dOptions options = {.stride = 2};
+    Tensor *y = op_conv2d(x, weight, NONE, NONE, options);
+    int result = y ? tape_backward_from(y, dy) : -1;
+    tape_reset();
+    return result;
+}
+
+Test(cpu_kernels, a_convolution_that_fails_half_way_gives_its_input_no_second_share) {
+    if (!onednn_exists()) return;
+    Tensor *x = filled(1, DIMS(1, 3, 3, 1)), *weight = filled(1, DIMS(1, 1, 1, 1));
+    Tensor *dy = filled(1, DIMS(1, 2, 2, 1));
+    conv_way_force(WAY_LIBRARY);
+    cr_assert_eq(add_gradients(x, weight, dy), 0);
+    memory_fail_at(2); // the primitive that adds to dweight, after the one that adds to dx
+    int result = add_gradients(x, weight, dy);
+    memory_fail_at(0);
+    cr_assert_eq(result, -1, "the weight's gradient had no primitive");
+    cr_assert_not_null(strstr(error_take(), "conv2d: out of memory"));
+    cr_assert_eq(((float *)x->grad->data)[0], 2, "its share, once");
+    cr_assert_eq(add_gradients(x, weight, dy), 0, "the next call finds memory");
+    cr_assert_eq(((float *)x->grad->data)[0], 3);
+    cr_assert_eq(((float *)weight->grad->data)[0], 8);
+    tensor_free(x), tensor_free(weight), tensor_free(dy);
+}
+
 Test(cpu_kernels, cases_of_convolutions_are_compared_by_field) {
     ConvCase a, b;
     memset(&a, 0x00, sizeof a);
