@@ -12,6 +12,7 @@
 #include "cpu/fast_rows.h"
 #include "cpu/memory.h"
 #include "cpu/onednn.h"
+#include "cpu/team_error.h"
 
 #include <math.h>
 #include <string.h>
@@ -171,13 +172,18 @@ static size_t tile_bytes(const Work *w) {
     return (size_t)(at_most(QUERY_TILE, w->T) * at_most(KEY_TILE, w->S)) * sizeof(float);
 }
 
-static int forward_task(const Work *w, int64_t task) {
+static int without_memory(void) {
+    return error_int("out of memory for a tile of logits");
+}
+
+static void forward_task(const Work *w, int64_t task, TeamError *error) {
     int64_t blocks = (w->T + QUERY_TILE - 1) / QUERY_TILE;
     Head head = head_of(w, task / blocks);
     float *logits = memory_alloc(tile_bytes(w));
-    int result = logits ? forward_block(w, &head, task % blocks * QUERY_TILE, logits) : -1;
+    int result =
+        logits ? forward_block(w, &head, task % blocks * QUERY_TILE, logits) : without_memory();
+    if (result != 0) team_error_note(error);
     memory_free(logits, tile_bytes(w));
-    return result;
 }
 
 int ISA(fast_attention_forward)(const attention_args *args) {
@@ -185,15 +191,15 @@ int ISA(fast_attention_forward)(const attention_args *args) {
     if (!onednn_exists() || tensor_numel(args->y) == 0) return FAST_DECLINES;
     if (begin_tops(&w) != 0) return -1;
     int64_t tasks = w.N * w.heads * ((w.T + QUERY_TILE - 1) / QUERY_TILE);
-    int failed = 0;
+    TeamError error = {""};
     if (tasks == 1) { // not a team of one: the products' team inside would be made anew every time
-        failed = forward_task(&w, 0) != 0;
+        forward_task(&w, 0, &error);
     } else {
-#pragma omp parallel for schedule(static) reduction(| : failed)
-        for (int64_t task = 0; task < tasks; task++) failed |= forward_task(&w, task) != 0;
+#pragma omp parallel for schedule(static)
+        for (int64_t task = 0; task < tasks; task++) forward_task(&w, task, &error);
     }
     end_tops(&w);
-    return failed ? error_int("attention: out of memory") : 0;
+    return team_error_raise(&error, "attention");
 }
 
 // ---- backward -----------------------------------------------------------------------------------
@@ -273,10 +279,10 @@ static int backward_tile(const Work *w, const Head *head, const Tile *tile, cons
 }
 
 // The keys [begin, end) of one head against all its queries.
-static int backward_keys(const Work *w, const Head *head, int64_t begin, int64_t end,
-                         const Targets *to) {
+static void backward_keys(const Work *w, const Head *head, int64_t begin, int64_t end,
+                          const Targets *to, TeamError *error) {
     Tiles tiles = {memory_alloc(tile_bytes(w)), memory_alloc(tile_bytes(w))};
-    int result = tiles.p && tiles.d ? 0 : -1;
+    int result = tiles.p && tiles.d ? 0 : without_memory();
     for (int64_t key = begin; result == 0 && key < end; key += KEY_TILE) {
         bool first = true;
         for (int64_t query = 0; result == 0 && query < w->T; query += QUERY_TILE) {
@@ -289,7 +295,7 @@ static int backward_keys(const Work *w, const Head *head, int64_t begin, int64_t
     }
     memory_free(tiles.p, tile_bytes(w));
     memory_free(tiles.d, tile_bytes(w));
-    return result;
+    if (result != 0) team_error_note(error);
 }
 
 static Targets targets_of(const attention_args *args) {
@@ -301,22 +307,23 @@ static Targets targets_of(const attention_args *args) {
                      .fresh_v = !v->has_grad};
 }
 
-static int backward_head(const Work *w, int64_t i) {
+static void backward_head(const Work *w, int64_t i, TeamError *error) {
     Head head = head_of(w, i);
     Targets to = targets_of(w->args);
     if (to.dq) to.dq += head.query;
     to.dq_width = w->D;
-    return backward_keys(w, &head, 0, w->S, &to) != 0;
+    backward_keys(w, &head, 0, w->S, &to, error);
 }
 
 // One task per head: each writes its own slices.
-static int backward_heads(const Work *w) {
+static void backward_heads(const Work *w, TeamError *error) {
     int64_t heads = w->N * w->heads;
-    if (heads == 1) return backward_head(w, 0);
-    int failed = 0;
-#pragma omp parallel for schedule(static) reduction(| : failed)
-    for (int64_t i = 0; i < heads; i++) failed |= backward_head(w, i);
-    return failed;
+    if (heads == 1) {
+        backward_head(w, 0, error);
+        return;
+    }
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < heads; i++) backward_head(w, i, error);
 }
 
 // Adds the shares' query gradients [shares,T,width] to dq, in order.
@@ -330,27 +337,29 @@ static void add_shares(const Work *w, const float *parts, int shares, float *dq)
 }
 
 // Heads one after another, each with its keys in `shares` parts.
-static int backward_shares(const Work *w, int shares) {
+static void backward_shares(const Work *w, int shares, TeamError *error) {
     int64_t size = w->T * w->width;
     size_t bytes = (size_t)(shares * size) * sizeof(float);
     float *parts = memory_alloc(bytes);
-    int failed = !parts;
-    for (int64_t i = 0; !failed && i < w->N * w->heads; i++) {
+    if (!parts) {
+        error_int("out of memory for %d gradients of the queries", shares);
+        team_error_note(error);
+        return;
+    }
+    for (int64_t i = 0; i < w->N * w->heads; i++) {
         Head head = head_of(w, i);
-#pragma omp parallel for schedule(static) reduction(| : failed)
+#pragma omp parallel for schedule(static)
         for (int share = 0; share < shares; share++) {
             Targets to = targets_of(w->args);
             if (to.dq) to.dq = parts + share * size;
             to.dq_width = w->width;
             memset(parts + share * size, 0, (size_t)size * sizeof *parts);
-            failed |= backward_keys(w, &head, w->S * share / shares, w->S * (share + 1) / shares,
-                                    &to) != 0;
+            backward_keys(w, &head, w->S * share / shares, w->S * (share + 1) / shares, &to, error);
         }
         if (w->args->q->needs_grad)
             add_shares(w, parts, shares, (float *)w->args->q->grad->data + head.query);
     }
     memory_free(parts, bytes);
-    return failed;
 }
 
 int ISA(fast_attention_backward)(const attention_args *args) {
@@ -362,7 +371,11 @@ int ISA(fast_attention_backward)(const attention_args *args) {
     int threads = cpu_threads();
     int64_t heads = w.N * w.heads;
     bool even = heads % threads == 0 || heads >= 4 * threads || w.S < 2 * threads * KEY_TILE / 4;
-    int failed = even ? backward_heads(&w) : backward_shares(&w, threads);
+    TeamError error = {""};
+    if (even)
+        backward_heads(&w, &error);
+    else
+        backward_shares(&w, threads, &error);
     end_tops(&w);
-    return failed ? error_int("attention: out of memory") : 0;
+    return team_error_raise(&error, "attention");
 }

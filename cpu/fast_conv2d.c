@@ -70,8 +70,8 @@ static int run_upsampled(ConvWay way, ConvPass pass, const ConvShape *s, bool ad
 }
 
 // x [rows,Ci], weight [Co,Ci], y [rows,Co]
-static int run_product(ConvPass pass, const ConvShape *s, bool add, float *x, float *weight,
-                       float *y) {
+static int multiply(ConvPass pass, const ConvShape *s, bool add, float *x, float *weight,
+                    float *y) {
     int64_t rows = s->N * s->Ho * s->Wo, Ci = s->Ci, Co = s->Co;
     if (pass == CONV_FORWARD)
         return onednn_product((Factor){x, Ci, false}, (Factor){weight, Ci, true}, rows, Ci, Co, 1,
@@ -81,6 +81,11 @@ static int run_product(ConvPass pass, const ConvShape *s, bool add, float *x, fl
                               add, x, Ci);
     return onednn_product((Factor){y, Co, true}, (Factor){x, Ci, false}, Co, rows, Ci, 1, add,
                           weight, Ci);
+}
+
+static int run_product(ConvPass pass, const ConvShape *s, bool add, float *x, float *weight,
+                       float *y) {
+    return multiply(pass, s, add, x, weight, y) == 0 ? 0 : error_context("conv2d");
 }
 
 static int run_pass(ConvWay way, ConvPass pass, const ConvShape *s, bool upsampled, bool add,

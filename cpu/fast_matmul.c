@@ -7,6 +7,7 @@
 #include "cpu/cpu.h"
 #include "cpu/fast_rows.h"
 #include "cpu/onednn.h"
+#include "cpu/team_error.h"
 
 int ISA(fast_linear_forward)(const linear_args *args) {
     int64_t M = args->weight->shape[0], K = args->weight->shape[1];
@@ -15,7 +16,8 @@ int ISA(fast_linear_forward)(const linear_args *args) {
     bool begun = args->bias != NONE || args->residual != NONE;
     if (begun) ISA(fast_rows_begin)(args->y, args->bias, args->residual);
     Factor x = {args->x->data, K, false}, weight = {args->weight->data, K, true};
-    return onednn_product(x, weight, rows, K, M, 1, begun, args->y->data, M);
+    int result = onednn_product(x, weight, rows, K, M, 1, begun, args->y->data, M);
+    return result == 0 ? 0 : error_context("linear");
 }
 
 int ISA(fast_linear_backward)(const linear_args *args) {
@@ -30,7 +32,8 @@ int ISA(fast_linear_backward)(const linear_args *args) {
     if (result == 0 && weight->needs_grad)
         result = onednn_product((Factor){dy, M, true}, (Factor){x->data, K, false}, M, rows, K, 1,
                                 weight->has_grad, weight->grad->data, K);
-    return result == 0 ? ISA(fast_rows_backward)(args->y, args->bias, args->residual) : result;
+    if (result != 0) return error_context("linear");
+    return ISA(fast_rows_backward)(args->y, args->bias, args->residual);
 }
 
 // One pass of matmul: c = a b for each item of the batch, [M,K] [K,P] -> [M,P].
@@ -41,25 +44,26 @@ typedef struct {
     float *c;
 } Products;
 
-static int run_item(const Products *p, int64_t i) {
+static void run_item(const Products *p, int64_t i, TeamError *error) {
     Factor a = p->a, b = p->b;
     a.data += i * p->M * p->K;
     b.data += i * p->K * p->P;
-    return onednn_product(a, b, p->M, p->K, p->P, 1, p->add, p->c + i * p->M * p->P, p->P);
+    if (onednn_product(a, b, p->M, p->K, p->P, 1, p->add, p->c + i * p->M * p->P, p->P) != 0)
+        team_error_note(error);
 }
 
 // Many or small products: one thread each; few large ones: all threads in each.
 static int run_products(const Products *p) {
-    int failed = 0;
+    TeamError error = {""};
     bool one_each =
         p->batch > 1 && (p->batch >= 2 * cpu_threads() || p->M * p->K * p->P < FAST_PARALLEL);
     if (one_each) {
-#pragma omp parallel for schedule(static) reduction(| : failed)
-        for (int64_t i = 0; i < p->batch; i++) failed |= run_item(p, i) != 0;
+#pragma omp parallel for schedule(static)
+        for (int64_t i = 0; i < p->batch; i++) run_item(p, i, &error);
     } else { // outside any team, else the products' own would be made anew every time
-        for (int64_t i = 0; i < p->batch; i++) failed |= run_item(p, i) != 0;
+        for (int64_t i = 0; i < p->batch; i++) run_item(p, i, &error);
     }
-    return failed ? error_int("matmul: oneDNN failed") : 0;
+    return team_error_raise(&error, "matmul");
 }
 
 static Factor factor(const Tensor *tensor, const float *data, bool transposed) {

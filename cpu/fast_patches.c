@@ -80,5 +80,5 @@ int ISA(patches_conv)(ConvPass pass, const ConvShape *s, bool add, float *x, flo
                                 size, 1, false, patches, size);
     if (result == 0 && pass == CONV_INPUT_GRADIENT) collect(s, patches, add, x);
     memory_free(patches, bytes);
-    return result;
+    return result == 0 ? 0 : error_context("conv2d");
 }

@@ -451,7 +451,7 @@ int onednn_conv(ConvPass pass, const ConvShape *shape, bool add, float *x, float
     bool ok = call_begin(&call, entry, (float *[]){x, weight, y}, bias) && call_run(&call, entry);
     call_end(&call, entry);
     entry_release(entry);
-    return ok ? 0 : error_int("conv2d: oneDNN failed (out of memory?)");
+    return ok ? 0 : error_int("conv2d: oneDNN failed to run, or memory is out");
 }
 
 static int multiply(Factor a, Factor b, int64_t M, int64_t K, int64_t P, float scale, bool add,
@@ -459,7 +459,9 @@ static int multiply(Factor a, Factor b, int64_t M, int64_t K, int64_t P, float s
     dnnl_status_t status =
         dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', M, P, K, scale, a.data,
                    a.width, b.data, b.width, add ? 1.0f : 0.0f, c, c_width);
-    return status == dnnl_success ? 0 : error_int("matmul: oneDNN failed (%d)", (int)status);
+    if (status == dnnl_success) return 0;
+    return error_int("oneDNN: the product of [%lld,%lld] and [%lld,%lld] failed (status %d)",
+                     (long long)M, (long long)K, (long long)K, (long long)P, (int)status);
 }
 
 // Few rows times a large transposed factor: the library is 2 to 4 times faster the other way round
@@ -473,7 +475,7 @@ static int multiply_turned(Factor a, Factor b, int64_t M, int64_t K, int64_t P, 
                            bool add, float *c, int64_t c_width) {
     size_t bytes = (size_t)(M * P) * sizeof(float);
     float *turned = memory_alloc(bytes);
-    if (!turned) return error_int("matmul: out of memory");
+    if (!turned) return error_int("out of memory for a product of %zu bytes", bytes);
     b.transposed = false, a.transposed = true;
     int result = multiply(b, a, P, K, M, scale, false, turned, M);
     for (int64_t i = 0; result == 0 && i < M; i++)

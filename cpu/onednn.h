@@ -33,7 +33,7 @@ typedef struct {
 } Factor;
 
 // c [M,P] (rows of c_width elements) = scale * a [M,K] b [K,P], or added to c. Threaded outside
-// parallel regions, sequential inside.
+// parallel regions, sequential inside. -1 and an error, which does not name the op, on failure.
 int onednn_product(Factor a, Factor b, int64_t M, int64_t K, int64_t P, float scale, bool add,
                    float *c, int64_t c_width);
 

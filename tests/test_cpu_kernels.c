@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "cpu/conv_table.h"
 #include "cpu/cpu.h"
+#include "cpu/team_error.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -63,6 +64,23 @@ Test(cpu_kernels, a_convolution_that_fails_half_way_gives_its_input_no_second_sh
     cr_assert_eq(((float *)x->grad->data)[0], 3);
     cr_assert_eq(((float *)weight->grad->data)[0], 8);
     tensor_free(x), tensor_free(weight), tensor_free(dy);
+}
+
+Test(cpu_kernels, a_team_reports_one_error_and_keeps_none) {
+    TeamError error = {""};
+#pragma omp parallel for schedule(static) num_threads(4)
+    for (int i = 0; i < 8; i++)
+        if (i != 2) {
+            error_int("part %d", 7);
+            team_error_note(&error);
+        }
+    cr_assert_eq(team_error_raise(&error, "matmul"), -1);
+    cr_assert_str_eq(error_take(), "matmul: part 7");
+    int left = 0;
+#pragma omp parallel num_threads(4) reduction(+ : left)
+    left += error_is_set();
+    cr_assert_eq(left, 0, "a thread would blame the next op for it");
+    cr_assert_eq(team_error_raise(&(TeamError){""}, "matmul"), 0);
 }
 
 Test(cpu_kernels, cases_of_convolutions_are_compared_by_field) {
