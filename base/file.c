@@ -116,7 +116,7 @@ FileWrite *file_write_begin(const char *path) {
     if (!write) return NULL;
     struct stat info;
     bool direct = stat(path, &info) == 0 && !S_ISREG(info.st_mode);
-    write->path = write_target(path);
+    write->path = direct ? string_copy(path) : write_target(path);
     if (write->path && !direct)
         write->aside = text_format("%s.tmp-%ld", write->path, (long)getpid());
     if (!write->path || (!direct && !write->aside)) {

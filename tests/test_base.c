@@ -222,6 +222,18 @@ Test(file, a_full_disk_is_an_error_that_names_the_file) {
     check_message("/dev/full: cannot write: No space left on device");
 }
 
+Test(file, a_pipe_that_is_named_by_its_descriptor_is_written_to) {
+    int ends[2];
+    char path[64], found[8] = "";
+    cr_assert_eq(pipe(ends), 0);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[1]);
+    if (access(path, W_OK)) cr_skip_test("SKIP no /dev/fd here");
+    cr_assert_eq(file_write(path, "text", 4), 0, "%s", error_message());
+    cr_assert_eq(read(ends[0], found, sizeof found), 4);
+    cr_assert_str_eq(found, "text");
+    close(ends[0]), close(ends[1]);
+}
+
 Test(file, writing_through_a_link_replaces_its_target) {
     cr_assert_eq(file_write(in_folder("target"), "old", 3), 0);
     cr_assert_eq(link_replace("target", in_folder("link")), 0, "%s", error_message());
