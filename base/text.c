@@ -196,7 +196,8 @@ int text_to_double(const char *text, double min, double max, double *value) {
     double parsed = strtod(text, &end);
     if (end == text || *end != '\0' || isspace((unsigned char)*text) || strpbrk(text, "xX"))
         return error_int("found \"%s\", expected a number", text);
-    if (!isfinite(parsed) || parsed < min || parsed > max)
+    if (!isfinite(parsed)) return error_int("found %s, expected a number that is finite", text);
+    if (parsed < min || parsed > max)
         return error_int("found %s, expected a number in [%g, %g]", text, min, max);
     *value = parsed;
     return 0;

@@ -10,6 +10,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +165,9 @@ Test(text, numbers_are_parsed_whole_and_in_range_or_not_at_all) {
     const char *no_numbers[] = {"", " 1", "1 ", "0x1p3", "nan", "inf", "1e999", "1,5", "1f"};
     for (int i = 0; i < 9; i++)
         cr_assert_eq(text_to_double(no_numbers[i], -1e308, 1e308, &real), -1, "%s", no_numbers[i]);
+    error_take();
+    cr_assert_eq(text_to_double("inf", -HUGE_VAL, HUGE_VAL, &real), -1);
+    check_message("found inf, expected a number that is finite");
     bool flag = false;
     cr_assert_eq(text_to_bool("true", &flag), 0);
     cr_assert(flag);
