@@ -64,7 +64,9 @@ static int read_scalar(Reader *reader, const char *name) {
     if (plain && text[0] == '\0' && config_is_section(reader->table, name)) return 0;
     const ConfigKey *key = find_once(reader, name);
     if (!key) return -1;
-    bool quotable = key->type == CONFIG_STRING || key->type == CONFIG_CHOICE;
+    // A list is asked for below.
+    bool quotable =
+        key->type == CONFIG_STRING || key->type == CONFIG_CHOICE || key->type == CONFIG_LIST;
     if (!plain && !quotable)
         error_int("found the quoted text \"%s\", expected it without quotes", text);
     else if (config_set_scalar(key, reader->config, text) == 0)

@@ -119,6 +119,7 @@ Test(config, wrong_types_are_errors) {
     refused("train.lr: nan\n", "expected a number");
     refused("data.flip: yes\n", "found \"yes\", expected true or false");
     refused("data.sets: coco\n", "expected a list");
+    refused("data.sets: \"coco\"\n", "found \"coco\", expected a list");
     refused("data.sets: [[coco]]\n", "expected a list of plain values");
     refused("train.lr: [1, 2]\n", "found a list, expected one value");
     refused("train.schedule: linear\n",
