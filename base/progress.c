@@ -73,3 +73,7 @@ void progress_update(Progress *progress, int64_t done, const char *note) {
 void progress_end(Progress *progress, int64_t done, const char *note) {
     if (!progress->quiet) print_line(progress, done, note, clock_seconds(), true);
 }
+
+void progress_abandon(const Progress *progress) {
+    if (!progress->quiet && progress->terminal && progress->last >= 0) fputs("\n", stderr);
+}

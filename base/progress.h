@@ -30,6 +30,9 @@ void progress_update(Progress *progress, int64_t done, const char *note);
 // The last line, in any case, and a line end.
 void progress_end(Progress *progress, int64_t done, const char *note);
 
+// Ends a line that stands open on a terminal, so that an error begins at the next.
+void progress_abandon(const Progress *progress);
+
 // Writes a duration as "45 s", "12:05 min" or "3:07:09 h" into text [32].
 void duration_text(double seconds, char *text);
 

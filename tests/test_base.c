@@ -411,3 +411,14 @@ Test(progress, lines_off_a_terminal_come_at_the_interval_and_at_the_end,
               line);
     cr_assert_null(fgets(line, sizeof line, text));
 }
+
+Test(progress, an_error_begins_on_a_line_of_its_own_on_a_terminal, .init = cr_redirect_stderr) {
+    Progress progress;
+    progress_begin(&progress, "train", "step", 10, 20, 1000, false);
+    progress_abandon(&progress); // no line stands yet
+    progress.terminal = true;
+    progress_update(&progress, 10, NULL);
+    progress_abandon(&progress);
+    fflush(stderr);
+    cr_assert_stderr_eq_str("\r\033[Ktrain: step 10/20\n");
+}

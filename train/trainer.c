@@ -493,6 +493,15 @@ static int catch_up(Trainer *trainer) {
     return improved ? checkpoint_mark_best(trainer->config->run, trainer->optimizer.step) : 0;
 }
 
+static int step_and_after(Trainer *trainer, bool *stop, TrainEnd *how) {
+    if (one_step(trainer) != 0 || (is_due(trainer) && settle(trainer) != 0))
+        return error_context("step %lld (%s)", (long long)trainer->context.step + 1,
+                             text_string(&trainer->samples));
+    if (after_step(trainer, stop, how) != 0)
+        return error_context("after step %lld", (long long)trainer->optimizer.step);
+    return 0;
+}
+
 static int loop(Trainer *trainer, TrainEnd *how) {
     const TrainConfig *config = trainer->config;
     Progress progress;
@@ -502,11 +511,10 @@ static int loop(Trainer *trainer, TrainEnd *how) {
     progress_begin(&progress, trainer->task->name, "step", trainer->optimizer.step, config->steps,
                    10, trainer->quiet);
     while (trainer->optimizer.step < config->steps && !stop) {
-        if (one_step(trainer) != 0 || (is_due(trainer) && settle(trainer) != 0))
-            return error_context("step %lld (%s)", (long long)trainer->context.step + 1,
-                                 text_string(&trainer->samples));
-        if (after_step(trainer, &stop, how) != 0)
-            return error_context("after step %lld", (long long)trainer->optimizer.step);
+        if (step_and_after(trainer, &stop, how) != 0) {
+            progress_abandon(&progress);
+            return -1;
+        }
         write_note(trainer, note, sizeof note);
         progress_update(&progress, trainer->optimizer.step, note);
     }
