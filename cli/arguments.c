@@ -63,7 +63,7 @@ static int set_integers(const Argument *option, const char *text) {
 }
 
 static int set_choice(const Argument *option, const char *text) {
-    const char *at = option->choices;
+    const char *at = strchr(text, '|') ? NULL : option->choices; // a word, not several
     size_t length = strlen(text);
     while (at) {
         if (strncmp(at, text, length) == 0 && (at[length] == '|' || at[length] == '\0')) {

@@ -106,6 +106,7 @@ Test(arguments, mistakes_are_wrong_usage) {
     expect_refusal(TAKE("--integer", "3x"));
     expect_refusal(TAKE("--number", "nan"));
     expect_refusal(TAKE("--choice", "b"));
+    expect_refusal(TAKE("--choice", "a|bc"));
     expect_refusal(TAKE("--list", "0"));
     expect_refusal(TAKE("--list", "5,x"));
     expect_refusal(TAKE("one", "two", "three"));
