@@ -130,7 +130,7 @@ int cmd_bench(int argc, char **argv) {
     if (!f32 && !cuda)
         return arguments_wrong("bench", "--type %s needs --device cuda", options.type);
     cuda_use_tf32(!f32);
-    if (device_use(options.device, options.threads) != 0 || subject->run(&options) != 0)
+    if (device_option(options.device, options.threads) != 0 || subject->run(&options) != 0)
         return command_failed();
     return EXIT_OK;
 }

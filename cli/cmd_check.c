@@ -39,7 +39,7 @@ int cmd_check(int argc, char **argv) {
                              .max_words = 1};
     if (!arguments_read(&known, argc, argv, &code)) return code;
     CaseCounts counts;
-    if (device_use(device, 0) != 0) return command_failed();
+    if (device_option(device, 0) != 0) return command_failed();
     const int failed = check(device, words.items[0], large, json, &counts);
     if (failed < 0) return command_failed();
     if (!json) printf("%d passed, %d failed, %d skipped\n", counts.passed, failed, counts.skipped);

@@ -47,7 +47,7 @@ static int use_device(const EvalConfig *config) {
     const char *device = *config->device ? config->device : "cpu";
     if (strcmp(device, "cpu") != 0 && strcmp(device, "cuda") != 0)
         return error_int("device: found \"%s\", expected cpu or cuda", device);
-    return device_use(device, config->threads);
+    return device_use(device, config->threads) == 0 ? 0 : error_context("device=%s", device);
 }
 
 // *predictor stays NULL when the configuration names no model.

@@ -197,7 +197,7 @@ static int predict(const PredictArguments *arguments, Image *image, Image *featu
         return -1;
     if (points_check(points, arguments->points.count, image->width, image->height) != 0)
         return error_context("%s", arguments->image);
-    if (device_use(arguments->device, arguments->threads) != 0 ||
+    if (device_option(arguments->device, arguments->threads) != 0 ||
         make_features(arguments, &branch, image, points, features) != 0)
         return -1;
     uint8_t *mask = array_new((size_t)image->width * (size_t)image->height, 1);

@@ -145,7 +145,7 @@ static int run(const RunArguments *arguments) {
     if (strcmp(arguments->device, "cpu") != 0 && strcmp(arguments->kernels, "fast") != 0)
         return error_int("--kernels chooses among the CPU's, not those of --device %s",
                          arguments->device);
-    if (device_use(arguments->device, arguments->threads) != 0) return -1;
+    if (device_option(arguments->device, arguments->threads) != 0) return -1;
     if (strcmp(arguments->kernels, "reference") == 0) backend_use(cpu_reference_backend());
     if (strcmp(arguments->kernels, "winograd") == 0) conv_way_force(WAY_WINOGRAD);
     if (strcmp(arguments->kernels, "direct") == 0) conv_way_force(WAY_PATCHES);

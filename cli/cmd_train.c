@@ -55,7 +55,8 @@ static int use_device(TrainConfig *config) {
         return error_int("train.precision=%s needs device=cuda: the CPU computes in f32",
                          config->precision == PRECISION_BF16 ? "bf16" : "tf32");
     cuda_use_tf32(config->precision != PRECISION_F32);
-    return device_use(config->device == 0 ? "cpu" : "cuda", config->threads);
+    const char *device = config->device == 0 ? "cpu" : "cuda";
+    return device_use(device, config->threads) == 0 ? 0 : error_context("device=%s", device);
 }
 
 static int print_plan(const TrainConfig *config) {

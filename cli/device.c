@@ -16,8 +16,12 @@ int device_use(const char *device, int64_t threads) {
     if (strcmp(device, "cuda") == 0 && table && plan_table_read(table) != 0) return -1;
     const Backend *backend =
         strcmp(device, "cuda") == 0 ? cuda_backend(cpu_backend()) : cpu_backend();
-    if (!backend) return error_context("--device %s", device);
+    if (!backend) return -1;
     if (threads > 0) cpu_set_threads((int)threads);
     backend_use(backend);
     return 0;
+}
+
+int device_option(const char *device, int64_t threads) {
+    return device_use(device, threads) == 0 ? 0 : error_context("--device %s", device);
 }
