@@ -114,6 +114,34 @@ static int check_writable(const char *path, const char *image) {
     return result;
 }
 
+// Whether writing to both leaves only one; a path that is not given is NULL.
+static bool same_output(const char *one, const char *other) {
+    struct stat here, there;
+    if (!one || !other) return false;
+    if (stat(one, &here) == 0 && stat(other, &there) == 0)
+        return S_ISREG(here.st_mode) && here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+    if (strcmp(path_name(one), path_name(other)) != 0) return false;
+    char *folders[] = {path_folder(one), path_folder(other)};
+    bool same = folders[0] && folders[1] && stat(folders[0], &here) == 0 &&
+                stat(folders[1], &there) == 0 && here.st_dev == there.st_dev &&
+                here.st_ino == there.st_ino;
+    free(folders[0]);
+    free(folders[1]);
+    return same;
+}
+
+static int check_outputs(const PredictArguments *arguments) {
+    const char *const paths[] = {arguments->out, arguments->overlay, arguments->features};
+    for (int i = 0; i < 3; i++) {
+        if (check_writable(paths[i], arguments->image) != 0) return -1;
+        for (int j = 0; j < i; j++)
+            if (same_output(paths[i], paths[j]))
+                return error_int(
+                    "%s: two of --out, --overlay and --features would be written there", paths[i]);
+    }
+    return 0;
+}
+
 // ---- the mask -----------------------------------------------------------------------------------
 
 static int read_out(const PredictArguments *arguments, bool branch, const Image *features,
@@ -189,10 +217,7 @@ static int make_features(const PredictArguments *arguments, bool *branch, const 
 static int predict(const PredictArguments *arguments, Image *image, Image *features) {
     PixelPoint points[ARGUMENTS_MAX];
     bool branch = false;
-    if (parse_points(arguments, points) != 0 ||
-        check_writable(arguments->out, arguments->image) != 0 ||
-        check_writable(arguments->overlay, arguments->image) != 0 ||
-        check_writable(arguments->features, arguments->image) != 0 ||
+    if (parse_points(arguments, points) != 0 || check_outputs(arguments) != 0 ||
         image_read(arguments->image, image) != 0)
         return -1;
     if (points_check(points, arguments->points.count, image->width, image->height) != 0)

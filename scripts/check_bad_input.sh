@@ -147,6 +147,8 @@ predict "no such image" "nowhere.png" --image nowhere.png --point 5,5
 predict "point right of the image" "40,5|40" --image good.png --point 40,5
 predict "point above the image" "5,-1|30" --image good.png --point 5,-1
 predict "point that is no point" "5;5" --image good.png --point "5;5"
+predict "two pictures in one file" "mask.png|--features" --image good.png --point 5,5 \
+    --features ./mask.png
 predict "a model without a branch asked for it" "model" --image good.png --point 5,5 \
     --prompting branch
 refused "mask below a file" "file/mask.png" "$p2s" predict --model model --image good.png \
