@@ -3,8 +3,14 @@
 // best checkpoint, the event file, digests of frozen weights, losses that are not finite.
 #include "tests/train_runs.h"
 
+#include "base/interrupt.h"
 #include "base/memory.h"
+#include "train/checkpoint.h"
+#include "train/task.h"
+#include "train/validate.h"
 
+#include <math.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 TestSuite(run_folder, .init = begin, .fini = end, .timeout = 240);
@@ -301,6 +307,26 @@ Test(run_folder, a_file_that_is_no_event_file_is_left_alone) {
     char *text = run_file("run", "events.out.tfevents.p2s", NULL);
     cr_assert_eq(strncmp(text, "something that", 14), 0);
     free(path), free(text);
+}
+
+Test(run_folder, an_event_that_memory_was_not_enough_for_is_an_error_and_not_in_the_file) {
+    const EventScalar scalars[] = {{"train/loss", 1}, {"train/lr", 2}};
+    enum { MOST = 100 };
+    char *path = text_format("%s/events", folder);
+    EventFile *events = event_file_open(path, 0);
+    cr_assert_not_null(events, "%s", error_message());
+    int64_t before = file_size(path), n = 1;
+    for (int result = -1; result != 0 && n < MOST; n++) {
+        memory_fail_at(n);
+        result = event_file_scalars(events, 1, scalars, 2);
+        memory_fail_at(0);
+        cr_assert_eq(result == 0, !error_is_set(), "allocation %lld", (long long)n);
+        error_take();
+        cr_assert(result == 0 || file_size(path) == before, "allocation %lld", (long long)n);
+    }
+    cr_assert(n > 4 && n < MOST);
+    event_file_close(events);
+    free(path);
 }
 
 // ---- what must not pass unseen ------------------------------------------------------------------

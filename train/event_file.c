@@ -57,6 +57,12 @@ static void put_bytes(Text *text, int field, const void *bytes, size_t size) {
     text_add_bytes(text, bytes, size);
 }
 
+// A message in another one, which fails with it.
+static void put_message(Text *text, int field, const Text *message) {
+    if (message->failed) text->failed = true;
+    put_bytes(text, field, text_string(message), message->length);
+}
+
 static void put_event_start(Text *event, int64_t step) {
     double time = clock_calendar();
     uint64_t bits;
@@ -74,7 +80,7 @@ static void put_scalar(Text *summary, const EventScalar *scalar) {
     put_bytes(&value, 1, scalar->tag, strlen(scalar->tag));
     put_key(&value, 2, WIRE_FIXED32);
     put_fixed(&value, bits, 4);
-    put_bytes(summary, 1, text_string(&value), value.length);
+    put_message(summary, 1, &value);
     text_free(&value);
 }
 
@@ -98,8 +104,8 @@ static int put_picture(Text *summary, const char *tag, const char *png) {
     put_number(&image, 3, RGB);
     put_bytes(&image, 4, bytes, size);
     put_bytes(&value, 1, tag, strlen(tag));
-    put_bytes(&value, 4, text_string(&image), image.length);
-    put_bytes(summary, 1, text_string(&value), value.length);
+    put_message(&value, 4, &image);
+    put_message(summary, 1, &value);
     text_free(&value);
     text_free(&image);
     free(bytes);
@@ -116,7 +122,7 @@ static uint32_t masked_crc(const void *bytes, size_t size) {
 static int write_record(EventFile *file, const Text *event) {
     Text record = {0};
     put_fixed(&record, event->length, 8);
-    put_fixed(&record, masked_crc(text_string(&record), 8), 4);
+    if (!record.failed) put_fixed(&record, masked_crc(record.data, 8), 4);
     text_add_bytes(&record, text_string(event), event->length);
     put_fixed(&record, masked_crc(text_string(event), event->length), 4);
     bool made = !record.failed && !event->failed;
@@ -207,8 +213,8 @@ EventFile *event_file_open(const char *path, int64_t step) {
 static int write_summary(EventFile *file, int64_t step, const Text *summary) {
     Text event = {0};
     put_event_start(&event, step);
-    put_bytes(&event, EVENT_SUMMARY, text_string(summary), summary->length);
-    int result = summary->failed ? -1 : write_record(file, &event);
+    put_message(&event, EVENT_SUMMARY, summary);
+    int result = write_record(file, &event);
     text_free(&event);
     return result;
 }
