@@ -156,6 +156,33 @@ Test(run_folder, validation_changes_no_bit_and_its_best_checkpoint_stays) {
     free(latest);
 }
 
+Test(run_folder, a_score_that_is_not_finite_is_refused_by_set_and_name) {
+    const char *const more[] = {VALIDATE, "task=vae", NULL};
+    TrainConfig config;
+    Validation validation;
+    bool improved;
+    configure(&config, "run", more);
+    cr_assert_eq(folder_make(config.run), 0);
+    ModelOptions options = task_model_options(&config);
+    Model *model = model_init("miniature", &options);
+    cr_assert_not_null(model, "%s", error_message());
+    Param *bias = params_find(&model->vae->params, "decoder.conv_out.bias");
+    const float values[] = {NAN, NAN, NAN};
+    cr_assert_eq(tensor_write_float(bias->tensor, values), 0, "%s", error_message());
+    cr_assert_eq(validation_begin(&validation, &config, model, 0), 0, "%s", error_message());
+    char *path = text_format("%s/events", folder);
+    EventFile *events = event_file_open(path, 0);
+    cr_assert_not_null(events, "%s", error_message());
+    cr_assert_eq(validation_run(&validation, 2, events, &improved), -1);
+    const char *message = error_take();
+    cr_assert(strstr(message, "val: the score of vae (psnr) is"), "%s", message);
+    event_file_close(events);
+    free(path);
+    validation_done(&validation);
+    model_free(model);
+    config_free(&train_table, &config);
+}
+
 Test(run_folder, the_vae_is_validated_by_what_it_gives_back) {
     const char *const more[] = {VALIDATE, "task=vae", "train.lr=3e-3", NULL};
     const char *const without[] = {"train.schedule_steps=6", "task=vae", "train.lr=3e-3", NULL};

@@ -13,6 +13,7 @@
 #include "train/reconstruction.h"
 #include "train/task.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -51,6 +52,11 @@ static int make_settings(Validation *validation) {
 
 // ---- scoring ------------------------------------------------------------------------------------
 
+static int check_finite(double value, const char *set, const char *system) {
+    if (isfinite(value)) return 0;
+    return error_int("%s: the score of %s is %g, expected a finite number", set, system, value);
+}
+
 static int add_row(json_t *rows, const char *system, const ReportScore *score) {
     json_t *row =
         json_pack("{s:f, s:[f,f]}", "miou", score->miou, "ci95", score->ci95[0], score->ci95[1]);
@@ -71,6 +77,8 @@ static int score_set(const Validation *validation, const Evaluation *evaluation,
     for (size_t i = 0; i < systems->count; i++) {
         ReportScore score;
         if (report_score(evaluation_report(evaluation), name, systems->items[i], &score) != 0 ||
+            check_finite(score.miou, name, systems->items[i]) != 0 ||
+            check_finite(score.ci95[0] + score.ci95[1], name, systems->items[i]) != 0 ||
             add_row(rows, systems->items[i], &score) != 0 ||
             add_curve(events, step, name, systems->items[i], score.miou) != 0)
             return -1;
@@ -92,8 +100,7 @@ static int collect(Validation *validation, const Evaluation *evaluation, int64_t
         sum += first;
     }
     validation->score = sum / (double)count;
-    return event_file_scalars(events, step, &(EventScalar){"validation/score", validation->score},
-                              1);
+    return 0;
 }
 
 // The auto-encoder has no masks to be scored: its row is how well it gives images back.
@@ -106,6 +113,7 @@ static int score_vae(Validation *validation, int64_t step, EventFile *events, js
         int result = benchmark_open(items->items[i], &set);
         if (result == 0)
             result = reconstruction_psnr(validation->model->vae, &set, validation->config, &psnr);
+        if (result == 0) result = check_finite(psnr, set.name, "vae (psnr)");
         if (result == 0) result = add_curve(events, step, set.name, "psnr", psnr);
         if (result == 0 &&
             json_object_set_new(sets, set.name, json_pack("{s:{s:f}}", "vae", "psnr", psnr)) != 0)
@@ -115,8 +123,7 @@ static int score_vae(Validation *validation, int64_t step, EventFile *events, js
         sum += psnr;
     }
     validation->score = sum / (double)items->count;
-    return event_file_scalars(events, step, &(EventScalar){"validation/score", validation->score},
-                              1);
+    return 0;
 }
 
 static int write_line(const Validation *validation, int64_t step, json_t *sets, double seconds) {
@@ -149,6 +156,8 @@ static int score_model(Validation *validation, int64_t step, EventFile *events) 
     json_t *sets = json_object();
     int result = validation->config->task == TASK_VAE ? score_vae(validation, step, events, sets)
                                                       : score_masks(validation, step, events, sets);
+    const EventScalar score = {"validation/score", validation->score};
+    if (result == 0) result = event_file_scalars(events, step, &score, 1);
     if (result == 0) result = write_line(validation, step, sets, clock_seconds() - start);
     json_decref(sets);
     return result;
