@@ -32,6 +32,17 @@ static char *config_of(const char *run) {
     return run_file(run, "config.yaml", NULL);
 }
 
+static char *link_of(const char *run, const char *link) {
+    char target[64];
+    char *path = text_format("%s/%s/checkpoints/%s", folder, run, link);
+    ssize_t length = readlink(path, target, sizeof target - 1);
+    cr_assert_gt(length, 0);
+    target[length] = '\0';
+    cr_assert(folder_exists(path));
+    free(path);
+    return string_copy(target);
+}
+
 // As kill -9 leaves it between a checkpoint's renaming and its link, and inside a save.
 Test(run_folder, what_a_killed_save_left_never_replaces_the_newest_checkpoint) {
     const char *const part[] = {"train.keep=1", "train.checkpoint_every=1", "train.steps=2", NULL};
@@ -63,6 +74,32 @@ Test(run_folder, what_a_killed_save_left_never_replaces_the_newest_checkpoint) {
     cr_assert_not(folder_exists(stale));
     cr_assert_not(folder_exists(aside));
     free(stale), free(aside), free(kept);
+}
+
+Test(run_folder, a_checkpoint_that_latest_cannot_be_pointed_to_is_taken_back) {
+    const char *const one[] = {"train.steps=1", NULL};
+    TrainConfig config;
+    Model *model;
+    Optimizer optimizer;
+    ParamSet *sets[TASK_SETS];
+    train("run", one, false);
+    configure(&config, "run", one);
+    ModelOptions options = task_model_options(&config);
+    model = model_init("miniature", &options);
+    cr_assert_eq(optimizer_begin(&optimizer, sets, task_sets(model, sets)), 0);
+    char *in_the_way = text_format("%s/run/checkpoints/latest.tmp-%ld", folder, (long)getpid());
+    char *second = text_format("%s/run/checkpoints/step-2", folder);
+    cr_assert_eq(folder_make(in_the_way), 0);
+    optimizer.step = 2;
+    cr_assert_eq(checkpoint_save(&config, model, &optimizer, false), -1);
+    cr_assert(strstr(error_take(), "latest: cannot link"));
+    cr_assert_not(folder_exists(second));
+    char *latest = link_of("run", "latest");
+    cr_assert_str_eq(latest, "step-1");
+    optimizer_done(&optimizer);
+    model_free(model);
+    config_free(&train_table, &config);
+    free(latest), free(in_the_way), free(second);
 }
 
 Test(run_folder, a_run_whose_newest_checkpoint_is_gone_is_not_begun_anew) {
@@ -113,17 +150,6 @@ Test(run_folder, a_resume_with_another_thread_count_or_seed_is_refused_and_chang
 #define VALIDATE                                                                             \
     "train.validate_every=2", "validate.sets=scenes:split=val:size=32", "validate.images=2", \
         "predict.resolution=32", "train.schedule_steps=6"
-
-static char *link_of(const char *run, const char *link) {
-    char target[64];
-    char *path = text_format("%s/%s/checkpoints/%s", folder, run, link);
-    ssize_t length = readlink(path, target, sizeof target - 1);
-    cr_assert_gt(length, 0);
-    target[length] = '\0';
-    cr_assert(folder_exists(path));
-    free(path);
-    return string_copy(target);
-}
 
 // Whether `best` leads to the step of the first best of the `count` lines of validation.jsonl.
 static void expect_best(const char *run, int count) {

@@ -97,10 +97,10 @@ static bool is_left_over(const char *name, int64_t newest) {
     return text_starts_with(name, "step-") && (aside || step_of(name) > newest);
 }
 
-// The step that `best` leads to, -1 without one.
-static int64_t best_of(const char *folder) {
+// The step that a link leads to, -1 without one.
+static int64_t linked_step(const char *folder, const char *name) {
     char target[64];
-    char *link = path_join(folder, "best");
+    char *link = path_join(folder, name);
     ssize_t length = link ? readlink(link, target, sizeof target - 1) : -1;
     free(link);
     if (length < 0) return -1;
@@ -120,7 +120,7 @@ static int remove_old(const char *folder, int64_t newest, int64_t keep) {
     size_t count = 0;
     char **names = folder_list(folder, &count);
     if (!names) return -1;
-    int64_t best = best_of(folder);
+    int64_t best = linked_step(folder, "best");
     int result = 0;
     for (size_t i = 0; i < count; i++) {
         if (!is_left_over(names[i], newest)) continue;
@@ -143,6 +143,17 @@ static int point(const char *folder, const char *link, const char *name) {
     return result;
 }
 
+// Puts what was written aside in its place and points `latest` to it, or leaves neither.
+static int publish(const char *folder, const char *name, const char *aside, const char *path) {
+    if (folder_replace_commit(aside, path) != 0) {
+        folder_remove(aside);
+        return -1;
+    }
+    if (point(folder, "latest", name) == 0) return 0;
+    if (linked_step(folder, "latest") != step_of(name)) folder_remove(path);
+    return -1;
+}
+
 // `latest` before `best`: who resumes in between finds the best by its log, in a checkpoint that
 // will stay.
 static int save_step(const char *folder, const char *name, const TrainConfig *config,
@@ -150,9 +161,8 @@ static int save_step(const char *folder, const char *name, const TrainConfig *co
     char *path = path_join(folder, name);
     char *aside = path && folder_make(folder) == 0 ? folder_replace_begin(path) : NULL;
     int result = aside ? save_into(aside, config, model, optimizer) : -1;
-    if (result == 0) result = folder_replace_commit(aside, path);
-    if (result == 0) result = point(folder, "latest", name);
     if (result != 0 && aside) folder_remove(aside);
+    if (result == 0) result = publish(folder, name, aside, path);
     if (result == 0 && is_best) result = point(folder, "best", name);
     free(aside);
     free(path);
@@ -163,7 +173,7 @@ int checkpoint_mark_best(const char *run, int64_t step) {
     char *folder = checkpoints_folder(run), *name = text_format("step-%lld", (long long)step);
     char *path = folder && name ? path_join(folder, name) : NULL;
     int result = path ? 0 : -1;
-    if (path && folder_exists(path) && best_of(folder) != step)
+    if (path && folder_exists(path) && linked_step(folder, "best") != step)
         result = point(folder, "best", name);
     free(path);
     free(name);

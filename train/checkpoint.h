@@ -9,8 +9,9 @@
 
 // Writes RUN/checkpoints/step-N (the model folder with p2s.json, optimizer.safetensors,
 // state.json), points `latest` to it, with is_best also `best`, and removes what killed saves left
-// behind and all but the newest config->keep and the best. N = optimizer->step. After a failure
-// nothing of it is left, and `latest` is what it was.
+// behind and all but the newest config->keep and the best. N = optimizer->step. When `latest`
+// cannot be pointed to it, or anything fails before that, nothing of it is left and `latest` is
+// what it was; what fails later leaves it whole, with `latest` leading to it.
 int checkpoint_save(const TrainConfig *config, const Model *model, const Optimizer *optimizer,
                     bool is_best);
 
