@@ -134,7 +134,7 @@ int optimizer_check_gradients(const Optimizer *optimizer,
         if (gradient_square(optimizer->params[i]->grad, &square) != 0) return -1;
         if (!isfinite(square)) return error_int("the gradient of %s is not finite", name);
         if (square > 0) continue;
-        if (!may_be_zero(name, context))
+        if (!may_be_zero || !may_be_zero(name, context))
             return error_int("the gradient of %s is exactly zero: it cannot learn", name);
         if (text_add(zeros, "%s\n", name) != 0) return -1;
         ++*count;

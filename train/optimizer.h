@@ -33,8 +33,8 @@ int optimizer_give(Optimizer *optimizer, double lr);
 int optimizer_launch(Optimizer *optimizer, const TrainConfig *config);
 
 // After the first backward pass: every trained parameter must hold a gradient with finite values.
-// Exactly zero gradients are allowed where `may_be_zero` says so, whose names are added to `zeros`,
-// a line each, and counted in *count; any other is an error that names the parameter.
+// Exactly zero gradients are allowed where `may_be_zero` (may be NULL) says so, whose names are
+// added to `zeros`, a line each, and counted in *count; any other is an error that names it.
 int optimizer_check_gradients(const Optimizer *optimizer,
                               bool (*may_be_zero)(const char *name, void *context), void *context,
                               Text *zeros, int64_t *count);

@@ -52,6 +52,22 @@ PredictSettings task_predict_settings(const TrainConfig *config) {
     };
 }
 
+bool task_is_sample_step(const TaskContext *context) {
+    int64_t every = context->config->sample_every, step = context->step + 1;
+    return every > 0 && (step % every == 0 || step == 1);
+}
+
+Tensor *task_noise(int ndim, const int64_t *shape, Rng rng) {
+    Tensor *noise = tape_result(F32, ndim, shape);
+    size_t count = noise ? (size_t)tensor_numel(noise) : 0;
+    float *values = noise ? array_new(count, sizeof *values) : NULL;
+    if (!values) return NULL;
+    for (size_t i = 0; i < count; i++) values[i] = (float)rng_normal(&rng);
+    int written = tensor_write_float(noise, values);
+    free(values);
+    return written == 0 ? noise : NULL;
+}
+
 int device_batch_begin(DeviceBatch *device, const Batch *batch) {
     int64_t n = batch->count, h = batch->height, w = batch->width;
     *device = (DeviceBatch){.host = batch,
@@ -148,8 +164,7 @@ Tensor *task_latent_loss(const TaskContext *context, const Batch *batch, Tensor 
 }
 
 Tensor *task_show(const TaskContext *context, Tensor *v) {
-    int64_t every = context->config->sample_every, step = context->step + 1;
-    if (every == 0 || (step % every != 0 && step != 1)) return NONE;
+    if (!task_is_sample_step(context)) return NONE;
     bool recording = tape_record(false);
     Tensor *image = tape_keep(task_decode(context, v));
     tape_record(recording);

@@ -4,6 +4,7 @@
 #ifndef TRAIN_TASK_H
 #define TRAIN_TASK_H
 
+#include "autograd/rng.h"
 #include "data/loader.h"
 #include "eval/predict_settings.h"
 #include "nn/model.h"
@@ -43,8 +44,8 @@ typedef struct {
     // 0..255 and `prompt` the condition image [N,H,W,P], both kept, where there are such.
     Tensor *(*loss)(TaskContext *context, const DeviceBatch *batch, Tensor **shown,
                     Tensor **prompt);
-    // Whether a parameter ("controlnet.conv_in.weight") may have an exactly zero gradient at the
-    // first step; the reason is printed.
+    // (optional) Whether a parameter ("controlnet.conv_in.weight") may have an exactly zero
+    // gradient at the first step; the reason is printed. Without: none may.
     bool (*may_be_zero)(const char *name, void *context);
     const char *zero_reason;
     // (optional) After the last step, before the last checkpoint; the loader gives batches of
@@ -64,6 +65,12 @@ PredictSettings task_predict_settings(const TrainConfig *config);
 // The parameter sets of a model, at most TASK_SETS; returns how many.
 enum { TASK_SETS = 3 };
 int task_sets(const Model *model, ParamSet **sets);
+
+// Whether the step in the making ends with a sample picture.
+bool task_is_sample_step(const TaskContext *context);
+
+// Normal noise of a shape, F32, a result on the tape.
+Tensor *task_noise(int ndim, const int64_t *shape, Rng rng);
 
 // Gradient checkpointing in all parts of a model.
 void task_recompute(Model *model, bool on);

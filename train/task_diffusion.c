@@ -4,25 +4,11 @@
 // Source: Salimans and Ho 2022, appendix D; the schedule is the model's.
 #include "train/task.h"
 
-#include "autograd/rng.h"
 #include "autograd/tape.h"
-#include "base/memory.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { GROUP = 4, SAMPLE_STEPS = 25, SAMPLES = 4 };
-
-static Tensor *noise_tensor(int ndim, const int64_t *shape, Rng rng) {
-    Tensor *noise = tape_result(F32, ndim, shape);
-    size_t count = noise ? (size_t)tensor_numel(noise) : 0;
-    float *values = noise ? array_new(count, sizeof *values) : NULL;
-    if (!values) return NULL;
-    for (size_t i = 0; i < count; i++) values[i] = (float)rng_normal(&rng);
-    int written = tensor_write_float(noise, values);
-    free(values);
-    return written == 0 ? noise : NULL;
-}
 
 // a * x + b * y
 static Tensor *mix(double a, Tensor *x, double b, Tensor *y) {
@@ -45,8 +31,8 @@ static Tensor *sample(const TaskContext *context, const Tensor *like) {
     const Schedule *schedule = &model->schedule;
     int64_t count = like->shape[0] < SAMPLES ? like->shape[0] : SAMPLES;
     bool recording = tape_record(false);
-    Tensor *x = noise_tensor(4, (int64_t[]){count, like->shape[1], like->shape[2], like->shape[3]},
-                             rng_stream((uint64_t)context->config->seed, "diffusion sample", 0, 0));
+    Tensor *x = task_noise(4, (int64_t[]){count, like->shape[1], like->shape[2], like->shape[3]},
+                           rng_stream((uint64_t)context->config->seed, "diffusion sample", 0, 0));
     for (int i = SAMPLE_STEPS; x && i > 0; i--) {
         int t = i * SCHEDULE_STEPS / SAMPLE_STEPS - 1, next = t - SCHEDULE_STEPS / SAMPLE_STEPS;
         double signal = (double)schedule->signal[t], share = (double)schedule->noise[t];
@@ -61,18 +47,13 @@ static Tensor *sample(const TaskContext *context, const Tensor *like) {
     return image;
 }
 
-static bool is_sample_step(const TaskContext *context) {
-    int64_t every = context->config->sample_every, step = context->step + 1;
-    return every > 0 && (step % every == 0 || step == 1);
-}
-
 static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **shown,
                     Tensor **prompt) {
     *prompt = *shown = NONE;
     Tensor *z = vae_encode_mean(context->model->vae, batch->image);
     uint64_t seed = (uint64_t)context->config->seed, index = (uint64_t)batch->host->index;
     Tensor *noise =
-        z ? noise_tensor(z->ndim, z->shape, rng_stream(seed, "diffusion", index, 0)) : NULL;
+        z ? task_noise(z->ndim, z->shape, rng_stream(seed, "diffusion", index, 0)) : NULL;
     if (!noise) return NULL;
     Rng rng = rng_stream(seed, "diffusion", index, 1);
     int64_t count = z->shape[0], groups = (count + GROUP - 1) / GROUP;
@@ -87,14 +68,8 @@ static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **sho
         total = total ? op_add(total, part) : part;
         if (!total) return NULL;
     }
-    if (is_sample_step(context)) *shown = tape_keep(sample(context, z));
+    if (task_is_sample_step(context)) *shown = tape_keep(sample(context, z));
     return total;
 }
 
-static bool never(const char *name, void *context) {
-    (void)name, (void)context;
-    return false;
-}
-
-const Task task_diffusion = {
-    .name = "diffusion", .loss = loss, .may_be_zero = never, .zero_reason = ""};
+const Task task_diffusion = {.name = "diffusion", .loss = loss};

@@ -92,10 +92,4 @@ static bool repeats(const TaskContext *context) {
     return context->step >= context->config->first_steps;
 }
 
-static bool never(const char *name, void *context) {
-    (void)name, (void)context;
-    return false;
-}
-
-const Task task_gen2seg = {
-    .name = "gen2seg", .repeats = repeats, .loss = loss, .may_be_zero = never, .zero_reason = ""};
+const Task task_gen2seg = {.name = "gen2seg", .repeats = repeats, .loss = loss};

@@ -3,7 +3,6 @@
 // would win), and a small KL term. For the miniature world; the published VAE stays as it is.
 #include "train/task.h"
 
-#include "autograd/rng.h"
 #include "autograd/tape.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -28,23 +27,6 @@ static int prepare(TaskContext *context, TaskStart start) {
     int result = tensor_write_float(bias->tensor, values);
     free(values);
     return result;
-}
-
-static Tensor *noise_like(const TaskContext *context, const DeviceBatch *batch,
-                          const Tensor *like) {
-    Tensor *noise = tape_result_like(like);
-    size_t count = (size_t)tensor_numel(like);
-    float *values = array_new(count, sizeof *values);
-    if (!noise || !values) {
-        free(values);
-        return NULL;
-    }
-    Rng rng =
-        rng_stream((uint64_t)context->config->seed, "vae noise", (uint64_t)batch->host->index, 0);
-    for (size_t i = 0; i < count; i++) values[i] = (float)rng_normal(&rng);
-    int written = tensor_write_float(noise, values);
-    free(values);
-    return written == 0 ? noise : NULL;
 }
 
 static Tensor *box_means(Tensor *x) {
@@ -74,7 +56,10 @@ static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **sho
     Tensor *mean = op_slice(moments, -1, 0, channels);
     Tensor *logvar = op_clamp(op_slice(moments, -1, channels, channels), -30, 20);
     if (!mean || !logvar) return NULL;
-    Tensor *spread = op_mul(op_exp(op_affine(logvar, 0.5, 0)), noise_like(context, batch, mean));
+    Tensor *noise = task_noise(
+        mean->ndim, mean->shape,
+        rng_stream((uint64_t)config->seed, "vae noise", (uint64_t)batch->host->index, 0));
+    Tensor *spread = op_mul(op_exp(op_affine(logvar, 0.5, 0)), noise);
     double scaling = context->model->vae->config.scaling_factor;
     Tensor *y = vae_decode(context->model->vae, op_affine(op_add(mean, spread), scaling, 0));
     *shown = tape_keep(op_affine(y, 127.5, 127.5));
@@ -124,14 +109,4 @@ static int finish(TaskContext *context, Loader *loader) {
     return 0;
 }
 
-static bool never(const char *name, void *context) {
-    (void)name, (void)context;
-    return false;
-}
-
-const Task task_vae = {.name = "vae",
-                       .prepare = prepare,
-                       .loss = loss,
-                       .may_be_zero = never,
-                       .zero_reason = "",
-                       .finish = finish};
+const Task task_vae = {.name = "vae", .prepare = prepare, .loss = loss, .finish = finish};

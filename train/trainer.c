@@ -233,13 +233,6 @@ static int picture(const Trainer *trainer, const DeviceBatch *batch, const Tenso
     return result;
 }
 
-static bool is_sample_step(const Trainer *trainer, int64_t part) {
-    const TrainConfig *config = trainer->config;
-    int64_t step = trainer->context.step + 1;
-    bool due = config->sample_every > 0 && (step % config->sample_every == 0 || step == 1);
-    return due && part == config->accumulate - 1;
-}
-
 // Makes the loss once more, to say where it ceases to be finite.
 static int explain_loss(Trainer *trainer, const DeviceBatch *batch, double loss) {
     Tensor *shown, *prompt;
@@ -265,7 +258,9 @@ static int look_at_loss(void *watcher, const DeviceBatch *batch, Tensor *loss, c
     double found = tensor_item(loss);
     watch->loss += 1 / (double)trainer->config->accumulate * found;
     if (!isfinite(found)) return explain_loss(trainer, batch, found);
-    return is_sample_step(trainer, watch->part) ? picture(trainer, batch, shown, prompt) : 0;
+    bool last = watch->part == trainer->config->accumulate - 1;
+    return last && task_is_sample_step(&trainer->context) ? picture(trainer, batch, shown, prompt)
+                                                          : 0;
 }
 
 static int write_zeros(const Trainer *trainer, const Text *names, int64_t count) {
@@ -408,8 +403,8 @@ static int settle(Trainer *trainer) {
 static int one_step(Trainer *trainer) {
     int64_t step = trainer->context.step = trainer->optimizer.step;
     StepRecord record = {.step = step + 1, .lr = learning_rate(trainer->config, step)};
-    bool late = step_is_late() && step > 0 && !trainer->looking &&
-                !is_sample_step(trainer, trainer->config->accumulate - 1);
+    bool late =
+        step_is_late() && step > 0 && !trainer->looking && !task_is_sample_step(&trainer->context);
     if (!late && settle(trainer) != 0) return -1;
     if (trainer->pending.step == 0) trainer->known = clock_seconds();
     text_free(&trainer->samples);
