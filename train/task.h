@@ -41,7 +41,8 @@ typedef struct {
     // so that it can be recorded and replayed; without: never.
     bool (*repeats)(const TaskContext *context);
     // The loss, one element. Records on the tape; `shown` receives the predicted image [N,H,W,3] in
-    // 0..255 and `prompt` the condition image [N,H,W,P], both kept, where there are such.
+    // 0..255 and `prompt` the condition image [N,H,W,P], both kept, where there are such, else
+    // NONE.
     Tensor *(*loss)(TaskContext *context, const DeviceBatch *batch, Tensor **shown,
                     Tensor **prompt);
     // (optional) Whether a parameter ("controlnet.conv_in.weight") may have an exactly zero

@@ -69,7 +69,7 @@ static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **sho
         if (!total) return NULL;
     }
     if (task_is_sample_step(context)) *shown = tape_keep(sample(context, z));
-    return total;
+    return *shown ? total : NULL;
 }
 
 const Task task_diffusion = {.name = "diffusion", .loss = loss};

@@ -81,7 +81,7 @@ static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **sho
     Tensor *v = unet_forward(model->unet, z, MODEL_TIMESTEP, model->train_context, NULL);
     if (context->step < config->first_steps) {
         *shown = task_show(context, v);
-        return first_loss(context, batch->host, v);
+        return *shown ? first_loss(context, batch->host, v) : NULL;
     }
     Tensor *image = *shown = tape_keep(task_decode(context, v));
     return op_coloring_loss(op_affine(image, config->loss_scale, 0), batch->labels,

@@ -173,7 +173,7 @@ static Tensor *target_loss(const TaskContext *context, const Batch *batch, Tenso
     Tensor *loss = NULL;
     if (config->prompt_loss == PROMPT_LOSS_LATENT) {
         *shown = task_show(context, v);
-        loss = task_latent_loss(context, batch, v, target);
+        if (*shown) loss = task_latent_loss(context, batch, v, target);
     } else {
         Tensor *image = *shown = tape_keep(task_decode(context, v));
         loss = task_image_loss(image, target);

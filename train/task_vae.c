@@ -63,6 +63,7 @@ static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **sho
     double scaling = context->model->vae->config.scaling_factor;
     Tensor *y = vae_decode(context->model->vae, op_affine(op_add(mean, spread), scaling, 0));
     *shown = tape_keep(op_affine(y, 127.5, 127.5));
+    if (!*shown) return NULL;
     Tensor *pixels = distance(y, batch->image);
     Tensor *boxes = distance(box_means(y), box_means(batch->image));
     return op_add(op_add(pixels, op_affine(boxes, config->vae_box, 0)),

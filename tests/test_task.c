@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// What a task makes of one batch: that a failure is never passed over.
+#include "tests/train_runs.h"
+
+#include "autograd/tape.h"
+#include "train/task.h"
+
+#include <math.h>
+
+TestSuite(task, .init = begin, .fini = end, .timeout = 120);
+
+enum { SIDE = 16 };
+
+typedef struct {
+    TrainConfig config;
+    Batch *host;
+    DeviceBatch batch;
+    TaskContext context;
+} Bench;
+
+// A batch of one small image without labels, and a random model.
+static void bench_begin(Bench *bench, const char *const *settings) {
+    *bench = (Bench){0};
+    configure(&bench->config, "run", settings);
+    ModelOptions options = task_model_options(&bench->config);
+    bench->host = batch_new(1, SIDE, SIDE);
+    cr_assert_not_null(bench->host);
+    cr_assert_eq(device_batch_begin(&bench->batch, bench->host), 0, "%s", error_message());
+    bench->context =
+        (TaskContext){.config = &bench->config, .model = model_init("miniature", &options)};
+    cr_assert_not_null(bench->context.model, "%s", error_message());
+}
+
+static void bench_end(Bench *bench) {
+    tape_reset();
+    device_batch_done(&bench->batch);
+    batch_free(bench->host);
+    model_free(bench->context.model);
+    config_free(&train_table, &bench->config);
+}
+
+static Tensor *loss_of_task(Bench *bench) {
+    Tensor *shown = NONE, *prompt = NONE;
+    return task_find(&bench->config)->loss(&bench->context, &bench->batch, &shown, &prompt);
+}
+
+// The decoder, which nothing but the picture asks, refuses.
+Test(task, a_picture_that_fails_fails_the_loss) {
+    const char *const gen2seg[] = {"train.first_steps=1", "train.sample_every=1", NULL};
+    const char *const diffusion[] = {"task=diffusion", "train.sample_every=1", NULL};
+    const char *const *const settings[] = {gen2seg, diffusion};
+    for (int i = 0; i < 2; i++) {
+        Bench bench;
+        bench_begin(&bench, settings[i]);
+        Tensor *weight =
+            params_find(&bench.context.model->vae->params, "decoder.conv_in.weight")->tensor;
+        weight->shape[3]++;
+        cr_expect_null(loss_of_task(&bench), "task %d", i);
+        cr_expect(strstr(error_take(), "conv_in"));
+        weight->shape[3]--;
+        bench_end(&bench);
+    }
+}
