@@ -61,3 +61,14 @@ Test(task, a_picture_that_fails_fails_the_loss) {
         bench_end(&bench);
     }
 }
+
+Test(task, the_first_steps_do_not_learn_from_pixels_of_which_nothing_is_known) {
+    const char *const more[] = {"train.first_steps=1", NULL};
+    Bench bench;
+    bench_begin(&bench, more);
+    cr_assert_gt(tensor_item(loss_of_task(&bench)), 0);
+    tape_reset();
+    bench.host->no_background[0] = 1;
+    cr_assert_eq(tensor_item(loss_of_task(&bench)), 0);
+    bench_end(&bench);
+}

@@ -56,12 +56,20 @@ static int color_by_place(const Batch *batch, float *target) {
     return 0;
 }
 
+// 1 on objects, 0 on background, -1 where labels say nothing.
+static void mark_objects(const Batch *batch, int8_t *object) {
+    int64_t pixels = (int64_t)batch->height * batch->width;
+    for (int64_t i = 0; i < batch->count * pixels; i++) {
+        const int32_t ignored = batch->no_background[i / pixels] ? 0 : -1; // the largest such label
+        object[i] = batch->labels[i] > 0 ? 1 : batch->labels[i] <= ignored ? -1 : 0;
+    }
+}
+
 // First steps on easier ground: a fixed target, in the latent.
 static Tensor *first_loss(const TaskContext *context, const Batch *batch, Tensor *v) {
     size_t pixels = (size_t)batch->count * (size_t)batch->height * (size_t)batch->width;
     int8_t *object = array_new(pixels, 1);
-    for (size_t i = 0; object && i < pixels; i++)
-        object[i] = (int8_t)(batch->labels[i] > 0 ? 1 : batch->labels[i]);
+    if (object) mark_objects(batch, object);
     float *target = object ? task_target(batch, object, BALANCE_HALVES) : NULL;
     bool places = context->config->first_target == FIRST_PLACE;
     Tensor *loss = NULL;
