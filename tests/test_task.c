@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a task makes of one batch: that a failure is never passed over.
+// What a task makes of one batch: targets and weights, and that a failure is never passed over.
 #include "tests/train_runs.h"
 
 #include "autograd/tape.h"
@@ -71,4 +71,22 @@ Test(task, the_first_steps_do_not_learn_from_pixels_of_which_nothing_is_known) {
     bench.host->no_background[0] = 1;
     cr_assert_eq(tensor_item(loss_of_task(&bench)), 0);
     bench_end(&bench);
+}
+
+static double mean_weight(const float *target) {
+    double sum = 0;
+    for (int i = 0; i < SIDE * SIDE; i++) sum += (double)target[3 * SIDE * SIDE + i];
+    return sum / (SIDE * SIDE);
+}
+
+Test(task, an_empty_prompt_weighs_one_in_the_mean_however_images_are_balanced) {
+    static const int balances[] = {BALANCE_HALVES, BALANCE_OBJECT, BALANCE_ROOT, BALANCE_PIXELS};
+    Batch *batch = batch_new(1, SIDE, SIDE);
+    int8_t object[SIDE * SIDE] = {-1, -1};
+    for (int i = 0; i < 4; i++) {
+        float *target = task_target(batch, object, balances[i]);
+        cr_expect_float_eq(mean_weight(target), 1, 1e-6, "balance %d", balances[i]);
+        free(target);
+    }
+    batch_free(batch);
 }

@@ -116,7 +116,7 @@ static void weigh(const int8_t *object, int64_t pixels, int balance, float *weig
     double half = inside > 0 && outside > 0 ? 0.5 : 1, all = (double)pixels;
     if (balance != BALANCE_HALVES && inside > 0) outside = inside;
     if (balance == BALANCE_PIXELS && inside > 0) half = (double)inside / all;
-    if (balance == BALANCE_ROOT) half *= sqrt((double)inside / all);
+    if (balance == BALANCE_ROOT && inside > 0) half *= sqrt((double)inside / all);
     for (int64_t i = 0; i < pixels; i++) {
         double share = object[i] > 0 ? (double)inside : (double)outside;
         weight[i] = object[i] < 0 ? 0 : (float)(half * all / share);
