@@ -90,3 +90,32 @@ Test(task, an_empty_prompt_weighs_one_in_the_mean_however_images_are_balanced) {
     }
     batch_free(batch);
 }
+
+// Sets a key; whether the model folder of such a run can be read again.
+static bool is_read_back(const char *setting, bool *accepted) {
+    TrainConfig config;
+    PredictSettings settings;
+    configure(&config, "run", NULL);
+    *accepted = config_override(&train_table, &config, setting, "test") == 0;
+    settings = task_predict_settings(&config);
+    bool read = *accepted && predict_settings_write(&settings, folder) == 0 &&
+                predict_settings_read(&settings, folder) == 0;
+    config_free(&train_table, &config);
+    error_take();
+    return read;
+}
+
+Test(task, how_a_model_is_asked_has_the_bounds_that_reading_it_has) {
+    static const struct {
+        const char *setting;
+        bool accepted;
+    } bounds[] = {{"predict.resolution=65528", true},
+                  {"predict.resolution=65529", false},
+                  {"prompt.sigma=1e-6", true},
+                  {"prompt.sigma=9e-7", false}};
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+        bool accepted, read = is_read_back(bounds[i].setting, &accepted);
+        cr_expect_eq(accepted, bounds[i].accepted, "%s", bounds[i].setting);
+        cr_expect_eq(read, bounds[i].accepted, "%s", bounds[i].setting);
+    }
+}

@@ -37,7 +37,7 @@
     KEY(INT,    validate_every, "train.validate_every",   "0", "[0, 100000000]", "steps between validations, and one at the end; 0 = none")          \
     KEY(LIST,   validate_sets,  "validate.sets",          "", "", "sets that are scored, as in p2s eval: TYPE:key=value:...")                 \
     KEY(LIST,   validate_systems, "validate.systems",     "", "", "rows that are scored; the first one's mean decides what is best; empty = the task's name") \
-    KEY(INT,    validate_images, "validate.images",       "16", "[0, 100000000]", "first images of each set that are scored; 0 = all")         \
+    KEY(INT,    validate_images, "validate.images",       "16", "[0, 100000000]", "images of each set that are scored, the first ones (task vae: the first of a fixed shuffle); 0 = all") \
     KEY(LIST,   validate_options, "validate.options",     "", "", "further settings of p2s eval, each KEY=VALUE: readout.threshold=8, ...")    \
     KEY(CHOICE, normalise,      "train.normalise",        "batch", "batch|image|affine", "decoder output to 0..255: min-max over the batch or each image (method 2.5), or 127.5 (y + 1)") \
     KEY(INT,    first_steps,    "train.first_steps",      "0", "[0, 100000000]", "gen2seg: first steps on a fixed target, in the latent")               \
@@ -52,7 +52,7 @@
     KEY(CHOICE, prompt_loss,    "prompt.loss",            "prompted", "prompted|fixed|latent", "method 5.4, or squared error to white on the object and black elsewhere, of the image or of its latent") \
     KEY(CHOICE, prompt_balance, "prompt.balance",         "halves", "halves|object|root|pixels", "fixed, latent: object and rest weigh alike, or all pixels of an image do: 1 over the object's area, over its square root, or 1") \
     KEY(CHOICE, prompt_encoding, "prompt.encoding",       "gaussian", "gaussian|similarity|both", "what the branch sees of an object: a Gaussian at its points, a confidence map (how alike the frozen model's own feature image is to its colour there), or a channel with each") \
-    KEY(DOUBLE, prompt_sigma,   "prompt.sigma",           "0.01", "(0, 1]", "deviation of the Gaussian prompt over the image side")           \
+    KEY(DOUBLE, prompt_sigma,   "prompt.sigma",           "0.01", "[1e-6, 1]", "deviation of the Gaussian prompt over the image side")        \
     KEY(INT,    prompt_points,  "prompt.points",          "1", "[1, 64]", "most points of a prompt; each prompt draws 1..this many")          \
     KEY(DOUBLE, prompt_min_area, "prompt.min_area",       "16", "[1, inf)", "smallest instance in pixels that is prompted")                   \
     KEY(DOUBLE, prompt_empty,   "prompt.empty",           "0", "[0, 1]", "share of prompts on background, whose target is all black")         \
@@ -61,7 +61,7 @@
     KEY(DOUBLE, vae_kl,         "vae.kl",                 "1e-6", "[0, inf)", "weight of the KL term, summed over the latent")                \
     KEY(DOUBLE, vae_box,        "vae.box",                "3", "[0, inf)", "weight of the loss on 8x8 box means, which carries colour")       \
     KEY(CHOICE, predict_x0,     "predict.x0",             "image", "image|zero", "how the trained model is asked: clean latent with the image's share or without (method 2.6)") \
-    KEY(INT,    predict_resolution, "predict.resolution", "768", "[0, 65535]", "longer side at which the trained model is asked; 0 = the image's own") \
+    KEY(INT,    predict_resolution, "predict.resolution", "768", "[0, 65528]", "longer side at which the trained model is asked; 0 = the image's own") \
     KEY(STRING, data_set,       "data.set",               "scenes", "", "type of data set (p2s info data lists them)")                        \
     KEY(LIST,   data_sets,      "data.sets",              "", "", "several sets to mix instead, each TYPE:key=value:... with weight, height, width, fit, index and data.*'s path, split, subset, seed, size, count") \
     KEY(STRING, data_hypersim,  "data.hypersim",          "", "", "root folder of Hypersim; before data.path")                             \
