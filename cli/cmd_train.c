@@ -59,20 +59,15 @@ static int use_device(TrainConfig *config) {
     return device_use(device, config->threads) == 0 ? 0 : error_context("device=%s", device);
 }
 
-static int print_plan(const TrainConfig *config) {
-    TrainPlan plan;
-    if (train_plan(config, config->model, &plan) != 0) return -1;
-    train_plan_print(config, &plan);
-    return 0;
-}
-
 static int run(const TrainArguments *arguments) {
     TrainConfig config = {0};
     TrainEnd end = TRAIN_FINISHED;
     int result = read_config(arguments, &config);
     if (result == 0) result = use_device(&config);
     if (result == 0 && arguments->plan)
-        result = print_plan(&config);
+        result = task_check_start(&config) == 0
+                     ? train_plan_tell(&config, config.model, START_FOLDER)
+                     : -1;
     else if (result == 0 && (result = interrupt_watch()) == 0)
         result = train_run(&config, arguments->resume != NULL, arguments->quiet, &end);
     if (result == 0 && end == TRAIN_INTERRUPTED)

@@ -6,6 +6,7 @@
 #include "nn/model.h"
 #include "train/schedule.h"
 
+#include <criterion/redirect.h>
 #include <math.h>
 
 TestSuite(train, .init = begin, .fini = end, .timeout = 240);
@@ -66,6 +67,26 @@ Test(train, a_branch_is_not_trained_on_with_another_encoding) {
                                 "prompt.encoding=similarity", NULL};
     cr_assert(strstr(failure("run", more, false), "was trained with \"both\""), "%s",
               error_message());
+}
+
+// What is printed is the plan, which asks the model again.
+Test(train, a_run_that_prints_its_plan_goes_on_with_another_encoding_than_its_first_model) {
+    const char *const first[] = {"task=prompt2seg", "prompt.encoding=similarity",
+                                 "prompt.loss=latent", "train.steps=1", NULL};
+    const char *const more[] = {"task=prompt2seg", "prompt.encoding=similarity",
+                                "prompt.loss=latent", "train.steps=2", NULL};
+    TrainConfig config;
+    TrainEnd how;
+    train("run", first, false);
+    configure(&config, "run", more);
+    cr_redirect_stderr();
+    cr_assert_eq(train_run(&config, true, false, &how), 0, "%s", error_message());
+    config_free(&train_table, &config);
+}
+
+Test(train, a_random_unet_is_refused_where_it_is_not_trained) {
+    const char *const more[] = {"task=prompt2seg", "random_unet=true", NULL};
+    refuse("run", more, "random_unet: task prompt2seg does not train the U-Net");
 }
 
 Test(train, a_resumed_prompt2seg_run_gives_the_same_bits) {

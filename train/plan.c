@@ -8,7 +8,6 @@
 #include "base/memory.h"
 #include "train/optimizer.h"
 #include "train/run_data.h"
-#include "train/task.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +55,7 @@ static int plan_step(const TrainConfig *config, TaskContext *context, TrainPlan 
     return result;
 }
 
-int train_plan(const TrainConfig *config, const char *from, TrainPlan *plan) {
+int train_plan(const TrainConfig *config, const char *from, TaskStart start, TrainPlan *plan) {
     const Backend *backend = backend_current();
     *plan = (TrainPlan){0};
     backend_use(plan_backend());
@@ -65,7 +64,7 @@ int train_plan(const TrainConfig *config, const char *from, TrainPlan *plan) {
     TaskContext context = {.config = config, .model = model, .step = config->first_steps};
     const Task *task = task_find(config);
     int result = model ? 0 : -1;
-    if (result == 0 && task->prepare) result = task->prepare(&context, START_FOLDER);
+    if (result == 0 && task->prepare) result = task->prepare(&context, start);
     if (model) task_recompute(model, config->recompute);
     if (result == 0) result = plan_step(config, &context, plan);
     model_free(model);
@@ -80,7 +79,7 @@ static double room_of(const TrainConfig *config) {
     return (double)backend_current()->stats().room;
 }
 
-void train_plan_print(const TrainConfig *config, const TrainPlan *plan) {
+static void print_plan(const TrainConfig *config, const TrainPlan *plan) {
     const double gigabyte = 1e9;
     size_t fixed = plan->weights + plan->copies + 3 * plan->gradients;
     double rest = plan->peak > fixed ? (double)(plan->peak - fixed) : 0, room = room_of(config);
@@ -97,4 +96,11 @@ void train_plan_print(const TrainConfig *config, const TrainPlan *plan) {
                 "warning: this %s has %.2f GB; train.recompute=true, a smaller train.batch or "
                 "smaller data.height and data.width need less\n",
                 config->device == 0 ? "machine" : "device", room / gigabyte);
+}
+
+int train_plan_tell(const TrainConfig *config, const char *from, TaskStart start) {
+    TrainPlan plan;
+    if (train_plan(config, from, start, &plan) != 0) return -1;
+    print_plan(config, &plan);
+    return 0;
 }

@@ -3,7 +3,7 @@
 #ifndef TRAIN_PLAN_H
 #define TRAIN_PLAN_H
 
-#include "train/config.h"
+#include "train/task.h"
 
 #include <stddef.h>
 
@@ -16,11 +16,12 @@ typedef struct {
 } TrainPlan;
 
 // Plans the run that config describes, from the configuration files of the model folder (or
-// built-in name) `model`. Leaves the current back end as it was.
-int train_plan(const TrainConfig *config, const char *model, TrainPlan *plan);
+// built-in name) `model`; `start`: START_CHECKPOINT where that is a checkpoint of this run, else
+// START_FOLDER. Leaves the current back end as it was.
+int train_plan(const TrainConfig *config, const char *model, TaskStart start, TrainPlan *plan);
 
-// Prints the plan on stderr, and a warning that names the settings to change when it exceeds the
-// memory of the machine.
-void train_plan_print(const TrainConfig *config, const TrainPlan *plan);
+// The same, and prints the plan on stderr, with a warning that names the settings to change when it
+// exceeds the memory of the machine.
+int train_plan_tell(const TrainConfig *config, const char *model, TaskStart start);
 
 #endif

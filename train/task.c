@@ -42,6 +42,16 @@ ModelOptions task_model_options(const TrainConfig *config) {
                           .without_branch = !branch};
 }
 
+int task_check_start(const TrainConfig *config) {
+    if (config->model[0] == '\0')
+        return error_int("model: say where training starts: a model folder, sd2 or miniature");
+    if (config->random_unet && !task_model_options(config).train_unet)
+        return error_int("random_unet: task %s does not train the U-Net, whose weights stay those "
+                         "of the model folder",
+                         task_find(config)->name);
+    return 0;
+}
+
 PredictSettings task_predict_settings(const TrainConfig *config) {
     return (PredictSettings){
         .normalise = config->normalise == NORMALISE_AFFINE ? PREDICT_AFFINE : PREDICT_MINMAX,

@@ -60,6 +60,9 @@ extern const Task task_vae, task_diffusion, task_gen2seg, task_prompt2seg;
 const Task *task_find(const TrainConfig *config);
 ModelOptions task_model_options(const TrainConfig *config);
 
+// Whether the config says where a new run starts, in a way that suits its task.
+int task_check_start(const TrainConfig *config);
+
 // How the trained model wants to be asked.
 PredictSettings task_predict_settings(const TrainConfig *config);
 

@@ -77,8 +77,6 @@ static int check_sizes(const Trainer *trainer) {
 // Weights: the run's newest checkpoint when resuming, else the config's model.
 static int open_model(Trainer *trainer, const char *checkpoint) {
     const TrainConfig *config = trainer->config;
-    if (!checkpoint && config->model[0] == '\0')
-        return error_int("model: say where training starts: a model folder, sd2 or miniature");
     const char *from = checkpoint ? checkpoint : config->model;
     bool fresh = !checkpoint && !folder_exists(from);
     ModelOptions options = task_model_options(config);
@@ -136,16 +134,7 @@ static int open_validation(Trainer *trainer) {
     return checkpoint_mark_best(trainer->config->run, validation->best_step);
 }
 
-static int print_plan(const Trainer *trainer, const char *from) {
-    TrainPlan plan;
-    if (trainer->quiet) return 0;
-    if (train_plan(trainer->config, from, &plan) != 0) return -1;
-    train_plan_print(trainer->config, &plan);
-    return 0;
-}
-
-// Before config.yaml changes: what the run cannot continue with must not replace it. Returns 1 when
-// nothing is left to do.
+// Before anything is opened. Returns 1 when nothing is left to do.
 static int check_resume(const TrainConfig *config, const char *checkpoint, bool quiet) {
     int64_t done = 0;
     if (checkpoint_state(checkpoint, config, &done) != 0) return -1;
@@ -192,8 +181,10 @@ static int begin(Trainer *trainer, bool resume) {
                          config->run);
     }
     const char *from = checkpoint ? checkpoint : config->model;
-    int result = checkpoint ? check_resume(config, checkpoint, trainer->quiet) : 0;
-    if (result == 0 && from[0]) result = print_plan(trainer, from);
+    TaskStart start = checkpoint ? START_CHECKPOINT : START_FOLDER;
+    int result =
+        checkpoint ? check_resume(config, checkpoint, trainer->quiet) : task_check_start(config);
+    if (result == 0 && !trainer->quiet) result = train_plan_tell(config, from, start);
     if (result == 0 && checkpoint) result = checkpoint_verify(checkpoint);
     if (result == 0) result = open_data(trainer, checkpoint != NULL);
     if (result == 0) result = open_model(trainer, checkpoint);

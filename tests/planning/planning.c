@@ -262,7 +262,7 @@ static int train(const char *task, const char *model, int height, int width) {
     int result = config_defaults(&train_table, &config);
     for (int i = 0; i < 4 && result == 0; i++)
         result = config_override(&train_table, &config, text[i], "p2s-plans");
-    if (result == 0) result = train_plan(&config, model, &plan);
+    if (result == 0) result = train_plan(&config, model, START_FOLDER, &plan);
     config_free(&train_table, &config);
     return result;
 }
