@@ -113,6 +113,18 @@ Test(run_folder, a_run_whose_newest_checkpoint_is_gone_is_not_begun_anew) {
     free(newest), free(before), free(after);
 }
 
+// By what is opened last.
+Test(run_folder, a_refused_resume_leaves_the_config_that_works) {
+    const char *const one[] = {"train.steps=1", NULL};
+    const char *const more[] = {"train.steps=2", "train.validate_every=1", NULL};
+    train("run", one, false);
+    char *before = config_of("run");
+    cr_assert(strstr(failure("run", more, true), "validate.sets"));
+    char *after = config_of("run");
+    cr_assert_str_eq(before, after);
+    free(before), free(after);
+}
+
 Test(run_folder, a_finished_run_says_so_without_its_data) {
     const char *const one[] = {"train.steps=1", NULL};
     const char *const gone[] = {"train.steps=1", "data.set=hypersim", "data.path=/nowhere", NULL};

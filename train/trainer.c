@@ -145,14 +145,10 @@ static int check_resume(const TrainConfig *config, const char *checkpoint, bool 
     return 1;
 }
 
-// A new run begins with its config.yaml, so that it can be resumed whatever happens next; one that
-// goes on replaces it only when its data are those of before.
 static int open_data(Trainer *trainer, bool goes_on) {
     const TrainConfig *config = trainer->config;
-    if (!goes_on && write_config(config) != 0) return -1;
     if (run_data_open(config, trainer->quiet, &trainer->data) != 0) return -1;
-    if (run_data_check(&trainer->data, config->run, goes_on) != 0) return -1;
-    return goes_on ? write_config(config) : 0;
+    return run_data_check(&trainer->data, config->run, goes_on);
 }
 
 // What a killed process was writing, once no other one can be.
@@ -167,7 +163,9 @@ static int clear_asides(const char *run) {
     return result;
 }
 
-// Returns 1 when the run is finished already.
+// A new run begins with its config.yaml, so that it can be resumed whatever happens next; one that
+// goes on replaces it last, when everything has worked with it. Returns 1 when the run is finished
+// already.
 static int begin(Trainer *trainer, bool resume) {
     const TrainConfig *config = trainer->config;
     if (folder_make(config->run) != 0) return -1;
@@ -186,12 +184,14 @@ static int begin(Trainer *trainer, bool resume) {
         checkpoint ? check_resume(config, checkpoint, trainer->quiet) : task_check_start(config);
     if (result == 0 && !trainer->quiet) result = train_plan_tell(config, from, start);
     if (result == 0 && checkpoint) result = checkpoint_verify(checkpoint);
+    if (result == 0 && !checkpoint) result = write_config(config);
     if (result == 0) result = open_data(trainer, checkpoint != NULL);
     if (result == 0) result = open_model(trainer, checkpoint);
     if (result == 0 && checkpoint) result = load_state(trainer, checkpoint);
     if (result == 0) result = open_logs(trainer);
     if (result == 0) result = open_validation(trainer);
     if (result == 0) result = open_loader(trainer);
+    if (result == 0 && checkpoint) result = write_config(config);
     free(checkpoint);
     return result;
 }
