@@ -194,6 +194,26 @@ Test(run_folder, validation_changes_no_bit_and_its_best_checkpoint_stays) {
     free(latest);
 }
 
+// The interrupt comes in the only step.
+Test(run_folder, a_validation_that_an_interrupt_kept_from_the_last_step_is_made_when_resumed) {
+    const char *const more[] = {VALIDATE, "train.steps=1", NULL};
+    TrainConfig config;
+    TrainEnd how;
+    configure(&config, "run", more);
+    for (int i = 0; i < 2; i++) { // the second time the interrupt keeps it again
+        cr_assert_eq(interrupt_watch(), 0);
+        raise(SIGINT);
+        cr_assert_eq(train_run(&config, i > 0, true, &how), 0, "%s", error_message());
+        interrupt_unwatch();
+        cr_assert_eq(how, TRAIN_INTERRUPTED);
+    }
+    config_free(&train_table, &config);
+    train("run", more, true);
+    expect_best("run", 1);
+    train("run", more, true);
+    expect_best("run", 1);
+}
+
 Test(run_folder, a_score_that_is_not_finite_is_refused_by_set_and_name) {
     const char *const more[] = {VALIDATE, "task=vae", NULL};
     TrainConfig config;

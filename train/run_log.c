@@ -51,6 +51,14 @@ static int cut_back(const char *path, int64_t step, RunLogVisit visit, void *con
     return result;
 }
 
+int run_log_read(const char *path, int64_t step, RunLogVisit visit, void *context) {
+    if (!file_exists(path)) return 0;
+    char *lines = file_read(path, LOG_LIMIT, NULL);
+    int64_t kept = lines ? keep_until(path, lines, step, visit, context) : -1;
+    free(lines);
+    return kept < 0 ? -1 : 0;
+}
+
 RunLog *run_log_open(const char *path, int64_t step, RunLogVisit visit, void *context) {
     if (file_exists(path) && cut_back(path, step, visit, context) != 0) return NULL;
     RunLog *log = array_new(1, sizeof *log);

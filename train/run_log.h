@@ -22,6 +22,9 @@ typedef int (*RunLogVisit)(void *context, const json_t *line);
 RunLog *run_log_open(const char *path, int64_t step, RunLogVisit visit, void *context);
 void run_log_close(RunLog *log); // takes NULL
 
+// Visits the lines of the steps up to `step` and changes nothing; without the file there are none.
+int run_log_read(const char *path, int64_t step, RunLogVisit visit, void *context);
+
 // Adds a line, which ends with a line end, handed to the system at once; a step's line.
 int run_log_add(RunLog *log, const char *line);
 int run_log_write(RunLog *log, const StepRecord *record);

@@ -139,6 +139,8 @@ static int check_resume(const TrainConfig *config, const char *checkpoint, bool 
     int64_t done = 0;
     if (checkpoint_state(checkpoint, config, &done) != 0) return -1;
     if (done < config->steps) return 0;
+    int missing = done == config->steps ? validation_missing(config, done) : 0;
+    if (missing != 0) return missing < 0 ? -1 : 0;
     if (!quiet)
         fprintf(stderr, "%s is finished: %lld of %lld steps\n", config->run, (long long)done,
                 (long long)config->steps);
@@ -457,7 +459,7 @@ static int after_step(Trainer *trainer, bool *stop, TrainEnd *how) {
     if ((last || *stop || improved || done % config->checkpoint_every == 0) &&
         save(trainer, improved) != 0)
         return -1;
-    if (*stop && !last) *how = TRAIN_INTERRUPTED;
+    if (*stop && (!last || validation_due(&trainer->validation, done))) *how = TRAIN_INTERRUPTED;
     return 0;
 }
 
@@ -475,7 +477,7 @@ static void write_note(const Trainer *trainer, char *note, size_t size) {
 static int catch_up(Trainer *trainer) {
     bool improved;
     if (trainer->optimizer.step == 0) return 0;
-    if (validate(trainer, &improved) != 0) return -1;
+    if (validate(trainer, &improved) != 0 || validation_sync(&trainer->validation) != 0) return -1;
     return improved ? checkpoint_mark_best(trainer->config->run, trainer->optimizer.step) : 0;
 }
 
@@ -494,6 +496,10 @@ static int loop(Trainer *trainer, TrainEnd *how) {
     char note[160] = "";
     bool stop = false;
     if (catch_up(trainer) != 0) return -1;
+    if (validation_due(&trainer->validation, trainer->optimizer.step)) {
+        *how = TRAIN_INTERRUPTED; // again, and nothing is left to be saved
+        return 0;
+    }
     progress_begin(&progress, trainer->task->name, "step", trainer->optimizer.step, config->steps,
                    10, trainer->quiet);
     while (trainer->optimizer.step < config->steps && !stop) {

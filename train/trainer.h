@@ -17,11 +17,11 @@
 
 typedef enum { TRAIN_FINISHED, TRAIN_INTERRUPTED } TrainEnd;
 
-// Runs or continues what config describes on the current back end, to its last step or until an
-// interrupt (which ends with a checkpoint). `resume` continues from checkpoints/latest where there
-// is one, and leaves a finished run as it is; without it a run folder that holds checkpoints is
-// refused. Prints the plan and progress on stderr unless quiet. Returns 0 and *end, or -1 with an
-// error that names the step and its samples; checkpoints stay intact then.
+// Runs or continues what config describes on the current back end, to its last step and validation
+// or until an interrupt (which ends with a checkpoint). `resume` continues from checkpoints/latest
+// where there is one, and leaves a finished run as it is; without it a run folder that holds
+// checkpoints is refused. Prints the plan and progress on stderr unless quiet. Returns 0 and *end,
+// or -1 with an error that names the step and its samples; checkpoints stay intact then.
 int train_run(const TrainConfig *config, bool resume, bool quiet, TrainEnd *end);
 
 #endif

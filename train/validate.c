@@ -231,6 +231,14 @@ bool validation_due(const Validation *validation, int64_t step) {
     return step % config->validate_every == 0 || step == config->steps;
 }
 
+int validation_missing(const TrainConfig *config, int64_t step) {
+    Validation logged = {.config = config};
+    char *path = path_join(config->run, "validation.jsonl");
+    int result = path ? run_log_read(path, step, visit, &logged) : -1;
+    free(path);
+    return result == 0 ? validation_due(&logged, step) : -1;
+}
+
 int validation_run(Validation *validation, int64_t step, EventFile *events, bool *improved) {
     if (score_model(validation, step, events) != 0) return error_context("validation");
     note_line(validation, step, validation->score);

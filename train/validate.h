@@ -33,6 +33,9 @@ void validation_done(Validation *validation); // takes a zeroed one
 // Whether `step` is one to validate at that has no line yet.
 bool validation_due(const Validation *validation, int64_t step);
 
+// The same of a run that is not open: 1 or 0, -1 and an error when its log cannot be read.
+int validation_missing(const TrainConfig *config, int64_t step);
+
 // Scores the model and writes the line and the event file's curves. *improved: better than every
 // line before. An interrupt is an error.
 int validation_run(Validation *validation, int64_t step, EventFile *events, bool *improved);
