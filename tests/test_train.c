@@ -148,6 +148,15 @@ Test(train, prompts_are_learned_against_an_image_and_against_a_latent) {
     }
 }
 
+static double scaling_of(const char *run, const char *checkpoint) {
+    char *path = text_format("%s/%s/checkpoints/%s/vae/config.json", folder, run, checkpoint);
+    json_t *config = json_load_file(path, 0, NULL);
+    double factor = json_number_value(json_object_get(config, "scaling_factor"));
+    json_decref(config);
+    free(path);
+    return factor;
+}
+
 Test(train, the_vae_learns_and_sets_its_scaling_factor) {
     const char *const more[] = {"task=vae",
                                 "train.steps=30",
@@ -157,12 +166,23 @@ Test(train, the_vae_learns_and_sets_its_scaling_factor) {
                                 NULL};
     train("vae", more, false);
     cr_assert_lt(loss_of("vae", 29), 0.7 * loss_of("vae", 0));
-    char *path = text_format("%s/vae/checkpoints/latest/vae/config.json", folder);
-    json_t *config = json_load_file(path, 0, NULL);
-    double factor = json_number_value(json_object_get(config, "scaling_factor"));
+    double factor = scaling_of("vae", "latest");
     cr_assert(factor > 0 && fabs(factor - 0.18215) > 1e-6);
-    json_decref(config);
-    free(path);
+}
+
+Test(train, every_checkpoint_of_the_vae_has_its_scaling_factor_and_resumes_to_the_same_bits) {
+    const char *const part[] = {"task=vae", "train.steps=3", "train.schedule_steps=4",
+                                "train.lr=2e-3", NULL};
+    const char *const whole[] = {"task=vae", "train.steps=4", "train.schedule_steps=4",
+                                 "train.lr=2e-3", NULL};
+    train("whole", whole, false);
+    cr_assert_gt(fabs(scaling_of("whole", "step-2") - 0.18215), 1e-6);
+    cr_assert_neq(scaling_of("whole", "step-2"), scaling_of("whole", "step-4"));
+    train("parts", part, false);
+    train("parts", whole, true);
+    cr_assert(same_file("whole", "parts", "vae/diffusion_pytorch_model.safetensors"));
+    cr_assert(same_file("whole", "parts", "vae/config.json"));
+    cr_assert(same_file("whole", "parts", "optimizer.safetensors"));
 }
 
 Test(train, accumulation_and_recompute_change_nothing_but_memory) {

@@ -49,8 +49,9 @@ typedef struct {
     // gradient at the first step; the reason is printed. Without: none may.
     bool (*may_be_zero)(const char *name, void *context);
     const char *zero_reason;
-    // (optional) After the last step, before the last checkpoint; the loader gives batches of
-    // train.batch unflipped images, at least FINISH_IMAGES in all.
+    // (optional) Before every checkpoint: sets what the saved model needs in vae->config, which is
+    // as before afterwards; the loader gives batches of train.batch unflipped images, at least
+    // FINISH_IMAGES in all.
     int (*finish)(TaskContext *context, Loader *loader);
 } Task;
 

@@ -13,8 +13,11 @@
 enum { BOX = 8 };
 static const double FRESH_LOG_VARIANCE = -6; // else noise drowns the first latents
 
+// Training has a scaling factor of its own, so that it goes on to the same bits from a checkpoint,
+// which has the factor of finish.
 static int prepare(TaskContext *context, TaskStart start) {
     Model *model = context->model;
+    model->vae->config.scaling_factor = vae_config_named("sd2")->scaling_factor;
     Param *bias = params_find(&model->vae->params, "quant_conv.bias");
     if (start != START_RANDOM || !bias) return 0;
     int64_t count = tensor_numel(bias->tensor);
@@ -90,7 +93,8 @@ static int add_latents(Vae *vae, const Batch *host, Spread *spread) {
     return mean && !error_is_set() ? 0 : -1;
 }
 
-// Latents are used at unit deviation: the scaling factor becomes 1 / deviation over some images.
+// Latents are used at unit deviation: the saved scaling factor becomes 1 / deviation over some
+// images.
 static int finish(TaskContext *context, Loader *loader) {
     Vae *vae = context->model->vae;
     Spread spread = {0};

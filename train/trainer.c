@@ -423,12 +423,19 @@ static int finish_task(Trainer *trainer) {
     return result;
 }
 
+// What finish sets is the checkpoint's alone: the steps that follow must not depend on where
+// checkpoints were written.
 static int save(Trainer *trainer, bool is_best) {
     if (settle(trainer) != 0) return -1;
     if (run_log_sync(trainer->log) != 0 || event_file_sync(trainer->events) != 0 ||
         validation_sync(&trainer->validation) != 0)
         return -1;
-    return checkpoint_save(trainer->config, trainer->model, &trainer->optimizer, is_best);
+    const VaeConfig before = trainer->model->vae->config;
+    int result = finish_task(trainer);
+    if (result == 0)
+        result = checkpoint_save(trainer->config, trainer->model, &trainer->optimizer, is_best);
+    trainer->model->vae->config = before;
+    return result;
 }
 
 // Validates where that is due. An interrupt leaves it to the resumed run.
@@ -455,7 +462,6 @@ static int after_step(Trainer *trainer, bool *stop, TrainEnd *how) {
     bool last = done == config->steps, improved;
     if (validate(trainer, &improved) != 0) return -1;
     *stop = interrupt_requested();
-    if (last && finish_task(trainer) != 0) return -1;
     if ((last || *stop || improved || done % config->checkpoint_every == 0) &&
         save(trainer, improved) != 0)
         return -1;
