@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Trains a few steps with recorded work (docs/cuda.md) and again without, and expects that all of it
 # was replayed that can be, and the same bits:
-# losses, norms, weights and moments, of both tasks, with one and two micro-batches a step.
+# losses, norms, weights and moments, of both tasks, with one and two micro-batches a step. Of
+# prompt2seg with the prompts and the loss whose steps are recorded.
 #   scripts/check_recording.sh PROGRAM [STEPS] [key=value ...]
 # PROGRAM is p2s on a machine with a GPU, or p2s-emulated anywhere. STEPS defaults to 8.
 set -euo pipefail
@@ -26,13 +27,16 @@ train() { # NAME RECORD TASK PARTS key=value...
     sed -i 's/, "seconds".*//' "$run/metrics.jsonl"
 }
 
+declare -A trained=([gen2seg]=unet [prompt2seg]=controlnet)
 for task in gen2seg prompt2seg; do
+    settings=()
+    [ $task = gen2seg ] || settings=(prompt.encoding=gaussian prompt.loss=prompted)
     for parts in 1 2; do
-        train recorded 1 $task $parts "$@"
-        train plain 0 $task $parts "$@"
+        train recorded 1 $task $parts "${settings[@]}" "$@"
+        train plain 0 $task $parts "${settings[@]}" "$@"
         same=true
         for file in metrics.jsonl checkpoints/latest/optimizer.safetensors \
-            checkpoints/latest/unet/diffusion_pytorch_model.safetensors; do
+            checkpoints/latest/${trained[$task]}/diffusion_pytorch_model.safetensors; do
             cmp -s "$runs/recorded/$file" "$runs/plain/$file" || same=false
         done
         # The first step is watched, the second plain; then each micro-batch and the update is replayed.
