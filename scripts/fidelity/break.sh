@@ -65,7 +65,7 @@ faults() {
     fault normalise-eps cpu/minmax.c 's/shift \+ 1e-5/shift + 1e-2/' normalise
     fault beta nn/schedule.c 's/\(float\)\(SCHEDULE_STEPS - 1\);/(float)SCHEDULE_STEPS;/' schedule
     fault clean-latent nn/model.c 's/, -\(double\)model->schedule\.noise/, (double)model->schedule.noise/' v_to_x0
-    fault clip train/optimizer.c 's/norm \+ 1e-6/norm + 1e-2/' adamw
+    fault clip cpu/backend.c 's/found->square\) \+ 1e-6/found->square) + 1e-2/' adamw
     fault warm-up train/schedule.c 's/peak \* \(double\)step \/ /peak * (double)(step + 1) \/ /' lr
     fault text-heads nn/text_encoder.c 's/\(int\)encoder->config\.heads;/(int)encoder->config.heads \/ 2;/' text.narrow
     fault text-activation nn/text_encoder.c 's/encoder->config\.quick_gelu \?/true ?/' text.narrow
