@@ -104,6 +104,7 @@ void record_lose(const void *memory) {
 
 static void sort_blocks(Recording *recording) {
     size_t left = 0;
+    if (recording->count == 0) return; // no array then
     qsort(recording->blocks, recording->count, sizeof *recording->blocks, by_address);
     for (size_t i = 0; i < recording->count; i++)
         if (left == 0 || recording->blocks[left - 1] != recording->blocks[i])
