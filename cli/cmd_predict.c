@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "eval/branch_readout.h"
 #include "eval/figure.h"
+#include "eval/mask_folder.h"
 #include "eval/posthoc.h"
 #include "eval/predictor.h"
 
@@ -160,16 +161,6 @@ static int read_out(const PredictArguments *arguments, bool branch, const Image 
     return posthoc_threshold(mask, features->width, features->height, points, count, &options);
 }
 
-static int write_mask(const char *path, const uint8_t *mask, int width, int height) {
-    Image picture = {0};
-    if (image_new(&picture, width, height, 1) != 0) return -1;
-    for (size_t i = 0; i < (size_t)width * (size_t)height; i++)
-        picture.pixels[i] = mask[i] ? 255 : 0;
-    const int result = image_write_png(path, &picture);
-    image_free(&picture);
-    return result;
-}
-
 // Draws on the image itself.
 static int write_overlay(const char *path, Image *image, const uint8_t *mask,
                          const PixelPoint *points, int count) {
@@ -186,7 +177,7 @@ static int write_all(const PredictArguments *arguments, Image *image, const Imag
     if (arguments->overlay &&
         write_overlay(arguments->overlay, image, mask, points, arguments->points.count) != 0)
         return -1;
-    return write_mask(arguments->out, mask, features->width, features->height);
+    return mask_write(arguments->out, features->width, features->height, mask);
 }
 
 // ---- the model ----------------------------------------------------------------------------------

@@ -48,18 +48,20 @@ int mask_folder_read(const char *folder, const char *set, const char *image, int
     return result;
 }
 
+int mask_write(const char *path, int width, int height, const uint8_t *mask) {
+    Image file = {0};
+    if (image_new(&file, width, height, 1) != 0) return -1;
+    for (size_t i = 0; i < (size_t)width * (size_t)height; i++) file.pixels[i] = mask[i] ? 255 : 0;
+    const int result = image_write_png(path, &file);
+    image_free(&file);
+    return result;
+}
+
 int mask_folder_write(const char *folder, const char *set, const char *image, int64_t id, int width,
                       int height, const uint8_t *mask) {
     char *path = text_format("%s/%s/%s/%lld.png", folder, set, image, (long long)id);
     char *parent = path ? path_folder(path) : NULL;
-    Image file = {0};
-    int result = parent && folder_make(parent) == 0 ? image_new(&file, width, height, 1) : -1;
-    if (result == 0) {
-        for (size_t i = 0; i < (size_t)width * (size_t)height; i++)
-            file.pixels[i] = mask[i] ? 255 : 0;
-        result = image_write_png(path, &file);
-    }
-    image_free(&file);
+    int result = parent && folder_make(parent) == 0 ? mask_write(path, width, height, mask) : -1;
     free(parent);
     free(path);
     return result;

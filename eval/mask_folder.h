@@ -11,7 +11,10 @@
 int mask_folder_read(const char *folder, const char *set, const char *image, int64_t id, int width,
                      int height, uint8_t *mask);
 
-// Writes a mask (non-zero = inside) as 0 and 255 to FOLDER/SET/IMAGE/ID.png, making folders.
+// Writes a mask [H,W] (non-zero = inside) as an 8-bit PNG of 0 and 255.
+int mask_write(const char *path, int width, int height, const uint8_t *mask);
+
+// The same to FOLDER/SET/IMAGE/ID.png, making folders.
 int mask_folder_write(const char *folder, const char *set, const char *image, int64_t id, int width,
                       int height, const uint8_t *mask);
 

@@ -246,8 +246,8 @@ typedef struct {
 
 static Tensor *prompted(Predictor *predictor, const Image *image, const Prompt *prompt) {
     Model *model = predictor->model;
-    const bool elsewhere = predictor->settings.encoding != CONDITION_GAUSSIAN;
-    if (take_image(predictor, elsewhere ? prompt->drawn_on : image) != 0) return NULL;
+    const bool drawn = predictor->settings.encoding != CONDITION_GAUSSIAN;
+    if (take_image(predictor, drawn ? prompt->drawn_on : image) != 0) return NULL;
     Tensor *condition = condition_of(predictor, prompt->points, prompt->count);
     UnetResiduals residuals;
     if (!condition || take_image(predictor, image) != 0 ||

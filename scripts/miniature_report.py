@@ -7,9 +7,9 @@
 Reads DIR/seed-*/eval*/instances.jsonl, as far as the chain has come; every system's read-out was
 fitted on val. An interval is the mean over seeds, plus and minus the root of the sum of two squares:
 Student's t (97.5 %) times the standard error over seeds, and 1.96 times the standard deviation of
-1,000 bootstrap draws of the images, which are the same for all systems and seeds. (Drawing three
-seeds anew instead would cover the truth 75 to 90 times in 100.) With one seed it is of images only.
-Needs Python 3 alone.
+1,000 bootstrap draws of the images, which are the same for all systems and seeds. (Drawing seeds
+anew as well would be too narrow with as few as three.) With one seed it is of images only. Needs
+Python 3 alone.
 """
 import collections
 import glob
