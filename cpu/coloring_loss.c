@@ -64,16 +64,20 @@ static double sweep(const ColoringImage *image, const int32_t *labels, const rea
     return loss;
 }
 
-// Adds what reaches a pixel through its region's mean, and scales.
+// Adds what reaches a pixel through its region's mean, and scales. Leaves each pixel's share in
+// dmean.
 static void finish(const ColoringImage *image, const int32_t *labels, real *dprediction,
                    int64_t pixels) {
+    for (int64_t r = 0; r < image->count; r++)
+        for (int c = 0; c < 3 && image->regions[r].size > 0; c++)
+            image->regions[r].dmean[c] /= (double)image->regions[r].size;
 #pragma omp parallel for schedule(static) if (pixels > 1 << 14)
     for (int64_t i = 0; i < pixels; i++) {
         int32_t own = coloring_region(image, labels[i]);
         const ColoringRegion *region = own >= 0 ? &image->regions[own] : NULL;
         for (int c = 0; c < 3; c++) {
             double d = (double)dprediction[3 * i + c];
-            if (region && !region->black) d += region->dmean[c] / (double)region->size;
+            if (region && !region->black) d += region->dmean[c];
             dprediction[3 * i + c] = (real)(image->scale * d);
         }
     }

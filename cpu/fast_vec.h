@@ -6,6 +6,8 @@
 
 #include "cpu/fast_kernel.h"
 
+#include <string.h>
+
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -19,6 +21,7 @@
 #endif
 
 typedef float Vec __attribute__((vector_size(4 * LANES)));
+typedef int32_t VecBits __attribute__((vector_size(4 * LANES)));
 typedef float VecInMemory __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 INLINED Vec vec_load(const float *from) {
@@ -72,7 +75,52 @@ INLINED Vec vec_limited(Vec x, float least, float most) {
 #endif
 }
 
-typedef int32_t VecBits __attribute__((vector_size(4 * LANES)));
+// 1 / x within 1 ulp, for |x| from 2e-38; 0 to 1.3e-38 above 8e37; NaN stays NaN.
+INLINED Vec vec_reciprocal(Vec x) {
+#if defined(__AVX512F__)
+    const Vec one = _mm512_set1_ps(1);
+    x = _mm512_min_ps(_mm512_set1_ps(8e37f), x);
+    const Vec about = _mm512_rcp14_ps(x);
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(x, about, one), about, about);
+#elif defined(__AVX2__)
+    const Vec one = _mm256_set1_ps(1);
+    x = _mm256_min_ps(_mm256_set1_ps(8e37f), x);
+    Vec about = _mm256_rcp_ps(x);
+    about = _mm256_fmadd_ps(_mm256_fnmadd_ps(x, about, one), about, about);
+    return _mm256_fmadd_ps(_mm256_fnmadd_ps(x, about, one), about, about);
+#else
+    return vec_all(1) / x;
+#endif
+}
+
+// x where keys[i] is not `key`, otherwise 0.
+INLINED Vec vec_where_other(const int32_t *keys, int32_t key, Vec x) {
+#if defined(__AVX512F__)
+    const __m512i found = _mm512_loadu_si512(keys);
+    return _mm512_maskz_mov_ps(_mm512_cmpneq_epi32_mask(found, _mm512_set1_epi32(key)), x);
+#else
+    VecBits found;
+    memcpy(&found, keys, sizeof found);
+    return (Vec)((VecBits)x & (found != key));
+#endif
+}
+
+// The sum of all lanes, by halves.
+INLINED float vec_sum(Vec x) {
+#if defined(__AVX512F__)
+    const __m512d pairs = _mm512_castps_pd(x);
+    const __m256 half =
+        _mm512_castps512_ps256(x) + _mm256_castpd_ps(_mm512_extractf64x4_pd(pairs, 1));
+#elif defined(__AVX2__)
+    const __m256 half = x;
+#endif
+#if defined(__AVX2__)
+    const __m128 y = _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1);
+#else
+    const Vec y = x;
+#endif
+    return (y[0] + y[2]) + (y[1] + y[3]);
+}
 
 // exp(x) within 2 ulp; arguments are limited to the range of normal floats. As vector_exp.
 INLINED Vec vec_exp(Vec x) {
