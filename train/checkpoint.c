@@ -224,7 +224,7 @@ static int check_state(const char *path, const json_t *state, const TrainConfig 
     const char *kernels = json_string_value(json_object_get(state, "kernels"));
     if (kernels && strcmp(kernels, kernels_in_use()) != 0)
         return error_int("%s: the run began with the kernels \"%s\"; with \"%s\" it would not "
-                         "continue to the same bits (P2S_ISA, P2S_CHOICES and "
+                         "continue to the same bits (P2S_ISA, P2S_CHOICES, P2S_PLAN_TABLE and "
                          "ONEDNN_MAX_CPU_ISA decide)",
                          path, kernels, kernels_in_use());
     *step = json_integer_value(at);
