@@ -97,7 +97,7 @@ def main():
     parser.add_argument("program")
     parser.add_argument("names", nargs="*")
     parser.add_argument("--device", default="cuda")
-    a = parser.parse_args()
+    a = parser.parse_intermixed_args()
     program = os.path.abspath(a.program)
     names = a.names or sorted(f[:-12] for f in os.listdir(FIXTURES)
                               if f.endswith(".safetensors") and f.startswith(DEVICE))
