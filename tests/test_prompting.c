@@ -248,8 +248,9 @@ static double filter_by_definition(const Image *guide, const uint8_t *source, in
     return numerator / denominator;
 }
 
-Test(prompting, filter_mirrors_sides_smaller_than_its_radius) {
-    static const int sides[][2] = {{1, 1}, {1, 2}, {2, 1}, {2, 2}, {3, 1}, {1, 9}, {4, 3}, {5, 5}};
+Test(prompting, filter_mirrors_sides_smaller_than_its_radius_and_takes_all_widths) {
+    static const int sides[][2] = {{1, 1}, {1, 2}, {2, 1}, {2, 2}, {3, 1}, {1, 9},
+                                   {4, 3}, {5, 5}, {7, 2}, {8, 2}, {9, 1}, {23, 1}};
     for (size_t s = 0; s < sizeof sides / sizeof *sides; s++) {
         int width = sides[s][0], height = sides[s][1];
         Image image = noise_image(width, height, 7 + (uint32_t)s);
