@@ -57,9 +57,9 @@ faults() {
     fault skip-order nn/unet_level.c 's/op_concat\(h, skip, 3\)/op_concat(skip, h, 3)/' block.up
     fault silu-of-branch nn/controlnet.c 's/op_silu\(conv_forward\(&control->embed_in, condition, NONE\)\)/conv_forward(\&control->embed_in, condition, NONE)/' controlnet.3
     fault latent-scale nn/vae.c 's/op_affine\(latent, 1 \/ /op_affine(latent, 1.01 \/ /' vae.decode
-    fault huber-delta cpu/fast_coloring_loss.c 's/size < 1 \? 0\.5 \* d \* d : size - 0\.5/size < 2 ? 0.5 * d * d : 2 * size - 2/' loss.coloring.prompted
+    fault huber-delta cpu/fast_coloring_loss.c 's/d > 1 \? 1 : d/d > 2 ? 2 : d/' loss.coloring.prompted
     fault huber-delta-reference cpu/coloring_loss.c 's/fabs\(x\) < 1 \? 0\.5 \* x \* x : fabs\(x\) - 0\.5/fabs(x) < 2 ? 0.5 * x * x : 2 * fabs(x) - 2/' loss.coloring.prompted reference
-    fault huber-gradient cpu/fast_coloring_loss.c 's/double slope = region->variance/double slope = 1.001 * region->variance/' step.prompt2seg
+    fault huber-gradient cpu/fast_coloring_loss.c 's/weight \* clipped\)/1.001 * weight * clipped)/' step.prompt2seg
     fault separation-factor autograd/coloring_loss.c 's/COLORING_PAPER \? 1 : 10/COLORING_PAPER ? 1 : 30/' loss.coloring.code
     fault cap autograd/coloring_loss.c 's/1251/1250/' loss.coloring.code
     fault normalise-eps cpu/minmax.c 's/shift \+ 1e-5/shift + 1e-2/' normalise
