@@ -122,6 +122,20 @@ int optimizer_update(Optimizer *optimizer, const TrainConfig *config, double lr,
     return 0;
 }
 
+bool optimizer_keeps_gradients(const Backend *backend) {
+    return backend->record_begin != NULL;
+}
+
+void optimizer_drop_gradients(Optimizer *optimizer) {
+    if (optimizer_keeps_gradients(backend_current())) return;
+    for (int64_t i = 0; i < optimizer->count; i++) {
+        Tensor *param = optimizer->params[i];
+        tensor_clear_grad(param);
+        tensor_free(param->grad);
+        param->grad = NULL;
+    }
+}
+
 int optimizer_check_gradients(const Optimizer *optimizer,
                               bool (*may_be_zero)(const char *name, void *context), void *context,
                               Text *zeros, int64_t *count) {

@@ -32,6 +32,11 @@ int optimizer_update(Optimizer *optimizer, const TrainConfig *config, double lr,
 int optimizer_give(Optimizer *optimizer, double lr);
 int optimizer_launch(Optimizer *optimizer, const TrainConfig *config);
 
+// After an update: frees the gradients, so that the next step's activations take their place. They
+// stay where steps are recorded, whose work names them; optimizer_keeps_gradients says so.
+void optimizer_drop_gradients(Optimizer *optimizer);
+bool optimizer_keeps_gradients(const Backend *backend);
+
 // After the first backward pass: every trained parameter must hold a gradient with finite values.
 // Exactly zero gradients are allowed where `may_be_zero` (may be NULL) says so, whose names are
 // added to `zeros`, a line each, and counted in *count; any other is an error that names it.

@@ -28,27 +28,52 @@ static Batch *striped_batch(const TrainConfig *config) {
     return batch;
 }
 
-static int plan_step(const TrainConfig *config, TaskContext *context, TrainPlan *plan) {
-    const Task *task = task_find(config);
+// The fullest moment of a forward and backward pass; *flops of it.
+static int plan_pass(const Task *task, TaskContext *context, const DeviceBatch *batch, size_t *peak,
+                     double *flops) {
     const Backend *backend = backend_current();
+    Tensor *shown, *prompt;
+    backend->reset_stats();
+    tape_record(true);
+    int result = tape_backward(task->loss(context, batch, &shown, &prompt));
+    tape_record(false);
+    tape_reset();
+    *peak = backend->stats().peak;
+    *flops = backend->stats().flops;
+    return result;
+}
+
+// Two passes: gradients come with the first and are there in the second.
+static int plan_passes(const TrainConfig *config, TaskContext *context, const DeviceBatch *batch,
+                       const Optimizer *optimizer, bool gradients_stay, TrainPlan *plan) {
+    const Task *task = task_find(config);
+    size_t alone, beside;
+    double flops;
+    if (plan_pass(task, context, batch, &alone, &flops) != 0) return -1;
+    for (int64_t i = 0; i < optimizer->count; i++) {
+        plan->gradients += tensor_bytes(optimizer->params[i]);
+        tensor_clear_grad(optimizer->params[i]);
+        if (tensor_grad_alloc(optimizer->params[i]) != 0) return -1;
+    }
+    if (plan_pass(task, context, batch, &beside, &flops) != 0) return -1;
+    plan->activations = beside - plan->weights - 3 * plan->gradients;
+    plan->peak = (gradients_stay ? beside : alone) + plan->copies;
+    plan->flops = flops * (double)config->accumulate;
+    return 0;
+}
+
+static int plan_step(const TrainConfig *config, TaskContext *context, bool gradients_stay,
+                     TrainPlan *plan) {
     ParamSet *sets[TASK_SETS];
     Optimizer optimizer;
     Batch *host = striped_batch(config);
     DeviceBatch batch = {0};
-    Tensor *shown, *prompt;
-    plan->weights = backend->stats().live;
+    plan->weights = backend_current()->stats().live;
     plan->copies = config->precision == PRECISION_BF16 ? plan->weights / 2 : 0;
     int result = optimizer_begin(&optimizer, sets, task_sets(context->model, sets));
     if (result == 0) result = host ? device_batch_begin(&batch, host) : -1;
-    backend->reset_stats();
-    tape_record(true);
-    if (result == 0) result = tape_backward(task->loss(context, &batch, &shown, &prompt));
-    tape_record(false);
-    tape_reset();
-    plan->peak = backend->stats().peak + plan->copies;
-    plan->flops = backend->stats().flops * (double)config->accumulate;
-    for (int64_t i = 0; i < optimizer.count; i++)
-        plan->gradients += tensor_bytes(optimizer.params[i]);
+    if (result == 0)
+        result = plan_passes(config, context, &batch, &optimizer, gradients_stay, plan);
     device_batch_done(&batch);
     batch_free(host);
     optimizer_done(&optimizer);
@@ -57,6 +82,8 @@ static int plan_step(const TrainConfig *config, TaskContext *context, TrainPlan 
 
 int train_plan(const TrainConfig *config, const char *from, TaskStart start, TrainPlan *plan) {
     const Backend *backend = backend_current();
+    const bool gradients_stay =
+        config->accumulate > 1 || (backend && optimizer_keeps_gradients(backend));
     *plan = (TrainPlan){0};
     backend_use(plan_backend());
     ModelOptions options = task_model_options(config);
@@ -66,7 +93,7 @@ int train_plan(const TrainConfig *config, const char *from, TaskStart start, Tra
     int result = model ? 0 : -1;
     if (result == 0 && task->prepare) result = task->prepare(&context, start);
     if (model) task_recompute(model, config->recompute);
-    if (result == 0) result = plan_step(config, &context, plan);
+    if (result == 0) result = plan_step(config, &context, gradients_stay, plan);
     model_free(model);
     backend_use(backend);
     return result == 0 ? 0 : error_context("plan");
@@ -81,16 +108,18 @@ static double room_of(const TrainConfig *config) {
 
 static void print_plan(const TrainConfig *config, const TrainPlan *plan) {
     const double gigabyte = 1e9;
-    size_t fixed = plan->weights + plan->copies + 3 * plan->gradients;
-    double rest = plan->peak > fixed ? (double)(plan->peak - fixed) : 0, room = room_of(config);
+    const size_t all = plan->weights + plan->copies + 3 * plan->gradients + plan->activations;
+    const double room = room_of(config);
     fprintf(stderr, "plan: weights %.2f GB, ", (double)plan->weights / gigabyte);
     if (plan->copies > 0)
         fprintf(stderr, "their copies in bf16 %.2f GB, ", (double)plan->copies / gigabyte);
     fprintf(stderr,
-            "gradients %.2f GB, moments %.2f GB, activations and batch %.2f GB at most: %.2f GB in "
-            "all; %.4g GFLOP a step\n",
+            "gradients %.2f GB, moments %.2f GB, activations and batch %.2f GB at most%s: %.2f GB "
+            "in all; %.4g GFLOP a step\n",
             (double)plan->gradients / gigabyte, 2 * (double)plan->gradients / gigabyte,
-            rest / gigabyte, (double)plan->peak / gigabyte, plan->flops / 1e9);
+            (double)plan->activations / gigabyte,
+            plan->peak < all ? ", mostly before the gradients and in their place" : "",
+            (double)plan->peak / gigabyte, plan->flops / 1e9);
     if (room > 0 && (double)plan->peak > room)
         fprintf(stderr,
                 "warning: this %s has %.2f GB; train.recompute=true, a smaller train.batch or "

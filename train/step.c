@@ -111,5 +111,7 @@ static int update_work(const Micro *micro) {
 
 int step_update(Step *step) {
     const RecordKey key = {{WORK_UPDATE}};
-    return run(&key, true, update_work, &(Micro){.step = step});
+    if (run(&key, true, update_work, &(Micro){.step = step}) != 0) return -1;
+    optimizer_drop_gradients(step->optimizer);
+    return 0;
 }

@@ -338,6 +338,7 @@ static int watched_step(Trainer *trainer, StepRecord *record) {
     if (result != 0) return -1;
     if (record->step == 1 && check_gradients(trainer) != 0) return -1;
     if (optimizer_update(&trainer->optimizer, config, record->lr, &record->norm) != 0) return -1;
+    optimizer_drop_gradients(&trainer->optimizer);
     return trainer->looking ? 0 : finish_record(trainer, record);
 }
 
