@@ -8,7 +8,7 @@ packages=(
     build-essential cmake ninja-build pkg-config git python3 python3-venv
     clang-14 clang libclang-rt-14-dev libomp-14-dev clang-format-14
     libdnnl-dev libhdf5-dev libturbojpeg0-dev libpng-dev zlib1g-dev libdeflate-dev libyaml-dev
-    libjansson-dev libunistring-dev libcriterion-dev
+    libjansson-dev libunistring-dev libcriterion-dev libopenmpi-dev openmpi-bin
 )
 
 if ! command -v dpkg-query >/dev/null; then
