@@ -93,6 +93,10 @@ struct Backend {
     // limit 0; sets found->stop when the sum is not finite. The host waits for nothing.
     int (*clip)(Tensor *const *tensors, int64_t count, double limit, Tensor *found);
     int (*adamw)(const AdamwArgs *args);
+    // Every tensor (F32), found->loss and found->stop become their sums over the processes of the
+    // job (base/job.h), the same bits in all; the rest of `found` is lost. All processes call it,
+    // with tensors of the same shapes. In a job of one it does nothing.
+    int (*all_reduce)(Tensor *const *tensors, int64_t count, Tensor *found);
     // (optional, all or none) Work without the host. note_loss: found->loss (0 if `first`) plus
     // share times the one value of `loss`; found->stop when that is not finite. fetch_begin asks
     // for at most FETCH_BYTES of memory as they are then; fetch_end gives them when they are there,

@@ -58,6 +58,11 @@ static int plan_adamw(const AdamwArgs *args) {
     return 0;
 }
 
+static int plan_all_reduce(Tensor *const *tensors, int64_t count, Tensor *found) {
+    (void)tensors, (void)count, (void)found;
+    return 0;
+}
+
 static BackendStats plan_stats(void) {
     return stats;
 }
@@ -126,6 +131,7 @@ const Backend *plan_backend(void) {
                                     .sum_of_squares = plan_sum_of_squares,
                                     .clip = plan_clip,
                                     .adamw = plan_adamw,
+                                    .all_reduce = plan_all_reduce,
                                     .stats = plan_stats,
                                     .reset_stats = plan_reset_stats,
 #define OP(name, inputs, outputs) \

@@ -23,7 +23,8 @@ static void on_signal(int number) {
 int interrupt_watch(void) {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    if (sigaction(SIGINT, &action, NULL) || sigaction(SIGTERM, &action, NULL))
+    if (sigaction(SIGINT, &action, NULL) || sigaction(SIGTERM, &action, NULL) ||
+        sigaction(SIGUSR1, &action, NULL))
         return error_int("cannot watch for interrupts: %s", strerror(errno));
     return 0;
 }
@@ -39,5 +40,6 @@ int interrupt_signal(void) {
 void interrupt_unwatch(void) {
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+    signal(SIGUSR1, SIG_DFL);
     atomic_store(&signal_seen, 0);
 }

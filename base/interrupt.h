@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Ctrl-C and SIGTERM as a flag that loops look at, so that work ends at a good place.
+// Ctrl-C, SIGTERM and SIGUSR1 (which mpirun hands on to its processes, and batch systems send
+// before the end of their time) as a flag that loops look at, so that work ends at a good place.
 #ifndef BASE_INTERRUPT_H
 #define BASE_INTERRUPT_H
 
 #include <stdbool.h>
 
-// From now on the first SIGINT or SIGTERM only sets the flag; a second ends the process at once,
+// From now on the first of these signals only sets the flag; a second ends the process at once,
 // as the signal would have.
 int interrupt_watch(void);
 

@@ -2,6 +2,7 @@
 // The program: finds the command and runs it.
 #include "cli/command.h"
 
+#include "base/job.h"
 #include "base/memory.h"
 
 #include <stdio.h>
@@ -23,6 +24,16 @@ static void print_help(FILE *out) {
     fprintf(out, "usage: p2s COMMAND [ARGUMENTS]     (p2s COMMAND --help tells more)\n\n");
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+    fprintf(out, "\nAll but train work as one process, and refuse mpirun -n 2.\n");
+}
+
+static int run(const Command *command, int argc, char **argv) {
+    if (command->run == cmd_train || job_launched() <= 1) return command->run(argc, argv);
+    fprintf(stderr,
+            "p2s: %s works as one process, and was started as one of %d; train alone works "
+            "in several\n",
+            command->name, job_launched());
+    return EXIT_USAGE;
 }
 
 int main(int argc, char **argv) {
@@ -36,7 +47,7 @@ int main(int argc, char **argv) {
     }
     memory_keep_freed();
     for (int i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+        if (strcmp(argv[1], commands[i].name) == 0) return run(&commands[i], argc - 1, argv + 1);
     fprintf(stderr, "p2s: no command is called \"%s\"\n\n", argv[1]);
     print_help(stderr);
     return EXIT_USAGE;

@@ -3,6 +3,7 @@
 #include "cpu/cpu.h"
 
 #include "base/error.h"
+#include "cpu/all_reduce.h"
 #include "cpu/conv_table.h"
 #include "cpu/fast.h"
 #include "cpu/memory.h"
@@ -124,6 +125,7 @@ static const Backend reference = {.name = "cpu-reference",
                                   .sum_of_squares = cpu_sum_of_squares,
                                   .clip = cpu_clip,
                                   .adamw = cpu_adamw,
+                                  .all_reduce = cpu_all_reduce,
                                   .stats = memory_stats,
                                   .reset_stats = memory_reset_stats,
                                   .trim = memory_trim,

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Stands for the CUDA back end in a build without a CUDA compiler.
 #include "base/error.h"
+#include "base/job.h"
 #include "cuda/cuda.h"
 
 const Backend *cuda_backend(const Backend *host) {
     (void)host;
-    return error_null("this program was built without CUDA");
+    job_agree(error_int("this program was built without CUDA"));
+    return NULL;
 }
 
 void cuda_use_tf32(bool on) {

@@ -3,6 +3,8 @@
 #include "cuda/cuda.h"
 
 #include "base/error.h"
+#include "base/job.h"
+#include "cuda/all_reduce.h"
 #include "cuda/host_path.h"
 #include "cuda/kernels.h"
 #include "cuda/library.h"
@@ -26,6 +28,7 @@ static Backend backend = {.name = "cuda",
                           .sum_of_squares = cuda_sum_of_squares,
                           .clip = cuda_clip,
                           .adamw = cuda_adamw,
+                          .all_reduce = cuda_all_reduce,
                           .note_loss = cuda_note_loss,
                           .fetch_begin = cuda_fetch_begin,
                           .fetch_end = cuda_fetch_end,
@@ -43,17 +46,18 @@ static Backend backend = {.name = "cuda",
 
 // What beside shapes decides the last bits: another device, library or plan is another run.
 static const char *kernels_text(void) {
-    static char text[4 * LIBRARY_TEXT];
-    char product[LIBRARY_TEXT], convolve[LIBRARY_TEXT];
+    static char text[5 * LIBRARY_TEXT];
+    char product[LIBRARY_TEXT], convolve[LIBRARY_TEXT], sum[LIBRARY_TEXT];
     library_product_text(product);
     library_convolve_text(convolve);
-    snprintf(text, sizeof text, "%s, %s, %s, plans %016" PRIx64, device_text(), product, convolve,
-             plan_table_hash());
+    all_reduce_text(sum);
+    snprintf(text, sizeof text, "%s, %s, %s, plans %016" PRIx64 "%s", device_text(), product,
+             convolve, plan_table_hash(), sum);
     return text;
 }
 
 const Backend *cuda_backend(const Backend *host) {
-    if (device_open() != 0) return NULL;
+    if (job_agree(device_open()) != 0 || all_reduce_open() != 0) return NULL;
     cuda_host_use(host);
     backend.kernels = kernels_text();
     return &backend;

@@ -6,9 +6,10 @@
 
 #include "autograd/backend.h"
 
-// The back end of the first visible GPU. NULL and an error when the program was built without CUDA
-// or no usable device is present. `host` computes what the device has no plan or kernel for,
-// through copies in host memory; the first use of each op says so on stderr.
+// The back end of the GPU whose number is the process' rank on its machine, modulo the number of
+// visible ones; in a job of several processes all call it. NULL and an error when the program was
+// built without CUDA or no usable device is present. `host` computes what the device has no plan or
+// kernel for, through copies in host memory; the first use of each op says so on stderr.
 const Backend *cuda_backend(const Backend *host);
 
 // Whether products of F32 numbers may be taken in tf32 (10 bits of mantissa, sums in F32). Off at

@@ -3,6 +3,7 @@
 #include "cuda/runtime.h"
 
 #include "base/error.h"
+#include "base/job.h"
 #include "cuda/try.h"
 
 #include <pthread.h>
@@ -26,7 +27,7 @@ static int make_streams(void) {
     return 0;
 }
 
-static int open_first(void) {
+static int open_one(void) {
     int count = 0, major = 0, minor = 0;
     cudaError_t status = cudaGetDeviceCount(&count);
     if (status == cudaErrorInsufficientDriver || status == cudaErrorNoDevice ||
@@ -36,9 +37,10 @@ static int open_first(void) {
                                                : cudaGetErrorString(status),
                          (int)status);
     CUDA_TRY(status);
-    CUDA_TRY(cudaSetDevice(0));
-    CUDA_TRY(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
-    CUDA_TRY(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0));
+    const int device = job_local_rank() % count;
+    CUDA_TRY(cudaSetDevice(device));
+    CUDA_TRY(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+    CUDA_TRY(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
     snprintf(architecture, sizeof architecture, "sm_%d%d", major, minor);
     if (major < 8)
         return error_int("the GPU has compute capability %d.x, at least 8.0 is needed", major);
@@ -49,7 +51,7 @@ static int open_first(void) {
 
 int device_open(void) {
     pthread_mutex_lock(&lock);
-    int result = opened ? 0 : open_first();
+    int result = opened ? 0 : open_one();
     opened = result == 0;
     pthread_mutex_unlock(&lock);
     return result;

@@ -17,7 +17,8 @@ typedef enum { STREAM_COMPUTE, STREAM_COPY, STREAM_COUNT } Stream;
 typedef enum { COPY_TO_DEVICE, COPY_FROM_DEVICE, COPY_WITHIN_DEVICE } CopyDirection;
 enum { MARK_COUNT = 40 };
 
-// Opens the first device once; -1 and an error without a driver or device. The others need it.
+// Opens the device of this process once: the first, or of a job's processes on one machine each the
+// next visible one in turn; -1 and an error without a driver or device. The others need it.
 int device_open(void);
 
 const char *device_text(void); // "sm_90"; of the opened device

@@ -138,9 +138,10 @@ static void place(const Sample *sample, Batch *batch, int slot) {
 }
 
 static int fill(Loader *loader, const Source *source, Batch *batch, int slot) {
-    int64_t position = batch->index * loader->options.batch + slot;
+    const int whole = batch->first + slot;
+    int64_t position = batch->index * loader->options.batch + whole;
     Sample sample = {0};
-    if (draw(loader, source, position, slot, &sample) != 0) return -1;
+    if (draw(loader, source, position, whole, &sample) != 0) return -1;
     place(&sample, batch, slot);
     sample_free(&sample);
     return 0;
@@ -174,12 +175,18 @@ void batch_free(Batch *batch) {
     free(batch);
 }
 
-static void *make(void *context, int64_t index) {
+// The n-th batch of those that the loader's share of the work has.
+static void *make(void *context, int64_t n) {
     Loader *loader = context;
+    const LoaderShare *share = &loader->options.share;
+    const int64_t index = n * share->turns + share->turn;
     const Source source = find_source(loader, index);
     const LoaderSet *how = &source.part->how;
-    Batch *batch = batch_new(loader->options.batch, how->height, how->width);
-    if (batch) batch->index = index;
+    Batch *batch = batch_new(loader->options.batch / share->slices, how->height, how->width);
+    if (batch) {
+        batch->index = index;
+        batch->first = share->slice * batch->count;
+    }
     for (int slot = 0; batch && slot < batch->count; slot++) {
         if (fill(loader, &source, batch, slot) == 0) continue;
         batch_free(batch);
@@ -238,13 +245,16 @@ Loader *loader_open_mixed(const LoaderSet *sets, int count, const LoaderOptions 
     Loader *loader = array_new(1, sizeof *loader);
     if (!loader) return NULL;
     loader->options = *options;
+    LoaderShare *share = &loader->options.share;
+    if (share->turns == 0) *share = (LoaderShare){.turns = 1, .slices = 1};
     pthread_mutex_init(&loader->lock, NULL);
     int status = 0;
     for (int i = 0; status == 0 && i < count; i++) status = add_part(loader, &sets[i]);
     if (status == 0 && count > 1) status = set_shares(loader);
     if (status == 0)
-        loader->pipeline = pipeline_start(options->workers, options->ahead, options->first,
-                                          options->end, make, discard, loader);
+        loader->pipeline =
+            pipeline_start(options->workers, options->ahead, options->first / share->turns,
+                           options->end / share->turns, make, discard, loader);
     if (loader->pipeline) return loader;
     loader_close(loader);
     return NULL;

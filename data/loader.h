@@ -8,6 +8,7 @@
 
 typedef struct {
     int64_t index; // of the batch, from 0
+    int first;     // of its images in the whole batch; 0 unless slices divide it
     int count, height, width;
     float *image;           // [count, height, width, 3], RGB in [-1, 1]
     int32_t *labels;        // [count, height, width]: 0 background, 1.. instances, -1 ignored
@@ -32,11 +33,18 @@ typedef struct {
 
 enum { LOADER_MOST_SETS = 16 };
 
+// What one of several processes takes: every turns-th batch from the turn-th on, and of each the
+// slice-th of so many equal parts. All 0: everything.
+typedef struct {
+    int turns, turn, slices, slice;
+} LoaderShare;
+
 typedef struct {
     int batch, height, width; // height and width: of loader_open's set
     bool flip;                // horizontally, with probability 1/2
     uint64_t seed;
-    int64_t first, end; // batches first .. end - 1 are made
+    int64_t first, end; // batches first .. end - 1 are made; multiples of share.turns
+    LoaderShare share;  // slices divide `batch`
     int workers, ahead;
 } LoaderOptions;
 

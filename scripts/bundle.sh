@@ -4,7 +4,7 @@
 # CUDA toolkit, and what scripts/cuda_check.sh works with. Below 60 MB.
 #   scripts/bundle.sh [OUT [BUILD]]     defaults: build/bundle, build/bundle-program
 # BUILD is made if it is missing, without oneDNN: that library alone is 40 MB, and on the other
-# machine the CPU is only what the GPU is compared with.
+# machine the CPU is only what the GPU is compared with; and without MPI, which is each machine's own.
 # On the other machine: OUT/cuda_check.sh. CUDA, cuDNN and the driver are that machine's own; they
 # must have the major versions that the program was linked with (OUT/NEEDS names them).
 #   P2S_PEERS=DIR    the PyTorch comparison to copy (default ../shared/peers, if it is there)
@@ -16,7 +16,7 @@ peers=${P2S_PEERS:-../shared/peers}
 limit=$((60 * 1000 * 1000))
 
 if [ ! -x "$build/p2s" ]; then
-    cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DP2S_ONEDNN=OFF -DP2S_TESTS=OFF >/dev/null
+    cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DP2S_ONEDNN=OFF -DP2S_MPI=OFF -DP2S_TESTS=OFF >/dev/null
     cmake --build "$build" --target p2s -j "${P2S_JOBS:-$(nproc)}" >/dev/null
     if cmake --build "$build" --target help | grep p2s-plans >/dev/null; then
         cmake --build "$build" --target p2s-plans >/dev/null
@@ -60,7 +60,7 @@ cp -r configs/miniature "$out/configs/"
 cp -r tests/fixtures "$out/tests/"
 mkdir -p "$out/scripts" "$out/bench/results"
 cp scripts/cuda_check.sh scripts/check_cuda_step.sh scripts/compare_runs.py \
-    scripts/check_fixtures.py scripts/check_recording.sh "$out/scripts/"
+    scripts/check_fixtures.py scripts/check_recording.sh scripts/check_processes.sh "$out/scripts/"
 # shellcheck disable=SC2016
 printf '#!/bin/sh\nexec "$(dirname "$0")/scripts/cuda_check.sh" "$@"\n' >"$out/cuda_check.sh"
 chmod +x "$out/cuda_check.sh"

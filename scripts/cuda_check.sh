@@ -122,6 +122,22 @@ stage fixtures 60 scripts/check_fixtures.py "$program" --device cuda
 stage recording 60 scripts/check_recording.sh "$program" 5
 stage recording-bf16 60 scripts/check_recording.sh "$program" 5 train.precision=bf16
 stage fifty-steps 90 scripts/check_cuda_step.sh "$program" 50 train.checkpoint_every=1000 train.warmup=5
+# Sums over the processes of a job: by NCCL in a job of one, recorded; in two where there are two GPUs.
+export P2S_NCCL=1
+if [ -n "$rehearse" ] || "$program" check minmax --device cuda >/dev/null 2>&1; then
+    stage recording-nccl 60 scripts/check_recording.sh "$program" 5
+else
+    echo "recording-nccl: skipped: no libnccl.so.2, or a program without NCCL"
+    say '{"stage": "recording-nccl", "result": "skipped: no NCCL"}'
+fi
+unset P2S_NCCL
+if [ -n "$rehearse" ] || [ "$(nvidia-smi --list-gpus | wc -l)" -lt 2 ]; then
+    echo "processes: skipped: one GPU"
+    say '{"stage": "processes", "result": "skipped: one GPU"}'
+else
+    stage processes 60 scripts/check_processes.sh p2s="$program" device=cuda
+    grep -h '^SKIP' "$logs/processes.log"
+fi
 if [ -x "$plans" ]; then
     stage device-description 20 "$plans" --describe
 fi

@@ -149,6 +149,7 @@ for preset in "${built[@]}"; do
         check "bad input" scripts/check_bad_input.sh
         check "trust" scripts/check_trust.sh
         check "instruction sets" scripts/check_isa.sh
+        check "several processes" scripts/check_processes.sh emulated=build/release/p2s-emulated
         ;;
     tsan) tsan ;;
     *) tests "$preset" ;;

@@ -69,6 +69,44 @@ Test(loader, workers_and_starting_points_change_nothing) {
     dataset_close(set);
 }
 
+// What one of several processes gets is what it would find there in the whole batches.
+static void expect_part(const Batch *whole, const Batch *part) {
+    const size_t pixels = 32 * 32, all = pixels * (size_t)part->count;
+    const size_t at = pixels * (size_t)part->first;
+    cr_assert_eq(whole->index, part->index);
+    cr_assert_eq(memcmp(whole->image + 3 * at, part->image, 3 * all * sizeof *part->image), 0);
+    cr_assert_eq(memcmp(whole->labels + at, part->labels, all * sizeof *part->labels), 0);
+    for (int i = 0; i < part->count; i++)
+        cr_assert_str_eq(whole->names[part->first + i], part->names[i]);
+}
+
+Test(loader, shares_are_parts_of_the_whole_batches) {
+    Dataset *set = scenes(10);
+    LoaderOptions options = options_of(1, 4, 8);
+    Loader *whole = loader_open(set, &options), *parts[6];
+    for (int rank = 0; rank < 6; rank++) {
+        options.share = (LoaderShare){.turns = 2, .turn = rank / 3, .slices = 3, .slice = rank % 3};
+        parts[rank] = loader_open(set, &options);
+    }
+    for (int i = 4; i < 8; i++) {
+        Batch *batch = loader_next(whole);
+        for (int slice = 0; slice < 3; slice++) {
+            Batch *part = loader_next(parts[3 * (i % 2) + slice]);
+            cr_assert(batch && part, "%s", error_message());
+            cr_assert(part->count == 1 && part->first == slice);
+            expect_part(batch, part);
+            batch_free(part);
+        }
+        batch_free(batch);
+    }
+    for (int rank = 0; rank < 6; rank++) {
+        cr_assert_null(loader_next(parts[rank]));
+        loader_close(parts[rank]);
+    }
+    loader_close(whole);
+    dataset_close(set);
+}
+
 Test(loader, an_epoch_shows_every_sample_once) {
     Dataset *set = scenes(12);
     LoaderOptions options = options_of(1, 0, 4);

@@ -5,6 +5,7 @@
 #include "autograd/backend.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/job.h"
 #include "base/text.h"
 #include "train/frozen.h"
 #include "train/task.h"
@@ -45,10 +46,10 @@ static int save_state(const char *folder, const TrainConfig *config, const Model
                       int64_t step, const json_t *before) {
     json_t *frozen = frozen_digests(model, folder, json_object_get(before, "frozen"));
     if (!frozen) return -1;
-    json_t *state =
-        json_pack("{s:I, s:s, s:I, s:I, s:s, s:o}", "step", (json_int_t)step, "task",
-                  task_find(config)->name, "seed", (json_int_t)config->seed, "threads",
-                  (json_int_t)config->threads, "kernels", kernels_in_use(), "frozen", frozen);
+    json_t *state = json_pack("{s:I, s:s, s:I, s:I, s:i, s:s, s:o}", "step", (json_int_t)step,
+                              "task", task_find(config)->name, "seed", (json_int_t)config->seed,
+                              "threads", (json_int_t)config->threads, "processes", job_size(),
+                              "kernels", kernels_in_use(), "frozen", frozen);
     char *text = state ? json_dumps(state, JSON_INDENT(2)) : NULL;
     char *path = path_join(folder, "state.json");
     int result = text && path ? file_write(path, text, strlen(text)) : -1;
@@ -221,6 +222,12 @@ static int check_state(const char *path, const json_t *state, const TrainConfig 
         return error_int("%s: the run began with %lld threads; with %lld it would not continue to "
                          "the same bits (give threads=%lld)",
                          path, (long long)threads, (long long)config->threads, (long long)threads);
+    const json_t *stored = json_object_get(state, "processes");
+    int64_t processes = stored ? json_integer_value(stored) : 1;
+    if (processes != job_size())
+        return error_int("%s: the run began with %lld processes; with %d it would not continue to "
+                         "the same bits (change \"processes\" there to go on all the same)",
+                         path, (long long)processes, job_size());
     const char *kernels = json_string_value(json_object_get(state, "kernels"));
     if (kernels && strcmp(kernels, kernels_in_use()) != 0)
         return error_int("%s: the run began with the kernels \"%s\"; with \"%s\" it would not "

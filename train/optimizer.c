@@ -87,14 +87,25 @@ int optimizer_give(Optimizer *optimizer, double lr) {
     return tensor_write(optimizer->given, &given);
 }
 
-int optimizer_launch(Optimizer *optimizer, const TrainConfig *config) {
-    const Backend *backend = backend_current();
+static int collect_gradients(Optimizer *optimizer) {
     for (int64_t i = 0; i < optimizer->count; i++) {
         if (!optimizer->params[i]->has_grad)
             return error_int("%s received no gradient", optimizer->names[i]);
         optimizer->gradients[i] = optimizer->params[i]->grad;
-        optimizer->rates[i] = rate_of(optimizer->names[i], config);
     }
+    return 0;
+}
+
+int optimizer_reduce(Optimizer *optimizer) {
+    if (collect_gradients(optimizer) != 0) return -1;
+    return backend_current()->all_reduce(optimizer->gradients, optimizer->count, optimizer->found);
+}
+
+int optimizer_launch(Optimizer *optimizer, const TrainConfig *config) {
+    const Backend *backend = backend_current();
+    if (collect_gradients(optimizer) != 0) return -1;
+    for (int64_t i = 0; i < optimizer->count; i++)
+        optimizer->rates[i] = rate_of(optimizer->names[i], config);
     AdamwArgs args = {.count = optimizer->count,
                       .params = optimizer->params,
                       .m = optimizer->m,

@@ -26,9 +26,13 @@ void optimizer_done(Optimizer *optimizer);
 // finite is an error that names the first such tensor; nothing is changed then.
 int optimizer_update(Optimizer *optimizer, const TrainConfig *config, double lr, double *norm);
 
-// The parts of it, for a caller that looks at `found` later: the host waits for nothing. give
-// writes rate and number of the update in the making; launch clips and updates, and does nothing to
-// the parameters while found->stop is set. The caller counts `step`.
+// Before an update: gradients, and what steps have noted in `found`, become their sums over the
+// processes of the job. Every trained parameter must hold a gradient.
+int optimizer_reduce(Optimizer *optimizer);
+
+// The parts of the update, for a caller that looks at `found` later: the host waits for nothing.
+// give writes rate and number of the update in the making; launch clips and updates, and does
+// nothing to the parameters while found->stop is set. The caller counts `step`.
 int optimizer_give(Optimizer *optimizer, double lr);
 int optimizer_launch(Optimizer *optimizer, const TrainConfig *config);
 

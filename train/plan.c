@@ -5,7 +5,9 @@
 #include "autograd/backend.h"
 #include "autograd/tape.h"
 #include "base/error.h"
+#include "base/job.h"
 #include "base/memory.h"
+#include "train/data_parallel.h"
 #include "train/optimizer.h"
 #include "train/run_data.h"
 
@@ -16,11 +18,11 @@
 enum { PLANNED_INSTANCES = 4 };
 
 // A batch of the run's largest shape with a few instances in stripes.
-static Batch *striped_batch(const TrainConfig *config) {
+static Batch *striped_batch(const TrainConfig *config, int64_t images) {
     int64_t tall, wide;
     if (run_data_largest(config, &tall, &wide) != 0) return NULL;
-    size_t count = (size_t)config->batch, height = (size_t)tall, width = (size_t)wide;
-    Batch *batch = batch_new((int)config->batch, (int)tall, (int)wide);
+    size_t count = (size_t)images, height = (size_t)tall, width = (size_t)wide;
+    Batch *batch = batch_new((int)images, (int)tall, (int)wide);
     if (!batch) return NULL;
     for (size_t i = 0; i < count * height * width; i++)
         batch->labels[i] = (int32_t)(i / width % height * (PLANNED_INSTANCES + 1) / height);
@@ -58,7 +60,7 @@ static int plan_passes(const TrainConfig *config, TaskContext *context, const De
     if (plan_pass(task, context, batch, &beside, &flops) != 0) return -1;
     plan->activations = beside - plan->weights - 3 * plan->gradients;
     plan->peak = (gradients_stay ? beside : alone) + plan->copies;
-    plan->flops = flops * (double)config->accumulate;
+    plan->flops = flops;
     return 0;
 }
 
@@ -66,14 +68,18 @@ static int plan_step(const TrainConfig *config, TaskContext *context, bool gradi
                      TrainPlan *plan) {
     ParamSet *sets[TASK_SETS];
     Optimizer optimizer;
-    Batch *host = striped_batch(config);
+    StepShare share;
+    if (step_share(config, &share) != 0) return -1;
+    Batch *host = striped_batch(config, share.batch);
     DeviceBatch batch = {0};
     plan->weights = backend_current()->stats().live;
     plan->copies = config->precision == PRECISION_BF16 ? plan->weights / 2 : 0;
     int result = optimizer_begin(&optimizer, sets, task_sets(context->model, sets));
     if (result == 0) result = host ? device_batch_begin(&batch, host) : -1;
+    gradients_stay |= share.parts > 1;
     if (result == 0)
         result = plan_passes(config, context, &batch, &optimizer, gradients_stay, plan);
+    plan->flops *= (double)share.parts;
     device_batch_done(&batch);
     batch_free(host);
     optimizer_done(&optimizer);
@@ -82,8 +88,7 @@ static int plan_step(const TrainConfig *config, TaskContext *context, bool gradi
 
 int train_plan(const TrainConfig *config, const char *from, TaskStart start, TrainPlan *plan) {
     const Backend *backend = backend_current();
-    const bool gradients_stay =
-        config->accumulate > 1 || (backend && optimizer_keeps_gradients(backend));
+    const bool gradients_stay = backend && optimizer_keeps_gradients(backend);
     *plan = (TrainPlan){0};
     backend_use(plan_backend());
     ModelOptions options = task_model_options(config);
@@ -110,7 +115,9 @@ static void print_plan(const TrainConfig *config, const TrainPlan *plan) {
     const double gigabyte = 1e9;
     const size_t all = plan->weights + plan->copies + 3 * plan->gradients + plan->activations;
     const double room = room_of(config);
-    fprintf(stderr, "plan: weights %.2f GB, ", (double)plan->weights / gigabyte);
+    fprintf(stderr, "plan");
+    if (job_size() > 1) fprintf(stderr, " of each of %d processes", job_size());
+    fprintf(stderr, ": weights %.2f GB, ", (double)plan->weights / gigabyte);
     if (plan->copies > 0)
         fprintf(stderr, "their copies in bf16 %.2f GB, ", (double)plan->copies / gigabyte);
     fprintf(stderr,

@@ -102,7 +102,7 @@ int run_data_open(const TrainConfig *config, bool quiet, RunData *data) {
     return 0;
 }
 
-static char *describe(const RunData *data) {
+char *run_data_text(const RunData *data) {
     Text text = {0};
     text_add(&text, "[");
     for (int i = 0; i < data->count; i++) {
@@ -133,7 +133,7 @@ static int compare(const char *path, const char *now) {
 }
 
 int run_data_check(const RunData *data, const char *run, bool goes_on) {
-    char *path = path_join(run, "data.json"), *now = path ? describe(data) : NULL;
+    char *path = path_join(run, "data.json"), *now = path ? run_data_text(data) : NULL;
     int status = now ? 0 : -1;
     if (status == 0 && goes_on && file_exists(path))
         status = compare(path, now);

@@ -21,6 +21,9 @@ int run_data_open(const TrainConfig *config, bool quiet, RunData *data);
 // is what the file says, since the run would not continue to the same bits.
 int run_data_check(const RunData *data, const char *run, bool goes_on);
 
+// What that file says; owned by the caller.
+char *run_data_text(const RunData *data);
+
 // Takes a zeroed one too.
 void run_data_close(RunData *data);
 

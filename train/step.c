@@ -5,6 +5,7 @@
 #include "autograd/backend.h"
 #include "autograd/tape.h"
 #include "base/error.h"
+#include "base/job.h"
 
 enum { WORK_FIRST, WORK_FURTHER, WORK_UPDATE };
 
@@ -23,6 +24,10 @@ void step_done(Step *step) {
     if (step->count > 0 && backend->record_forget) backend->record_forget();
     for (int i = 0; i < step->count; i++) device_batch_done(&step->batches[i]);
     *step = (Step){0};
+}
+
+double step_weight(int64_t parts) {
+    return 1 / (double)(parts * job_size());
 }
 
 bool step_is_late(void) {
@@ -77,7 +82,7 @@ static int micro_work(const Micro *micro) {
     const Backend *backend = backend_current();
     const Step *step = micro->step;
     Tensor *shown = NONE, *prompt = NONE;
-    double share = 1 / (double)micro->parts;
+    double share = step_weight(micro->parts);
     for (int64_t i = 0; micro->part == 0 && i < step->optimizer->count; i++)
         tensor_clear_grad(step->optimizer->params[i]);
     tape_record(true);
@@ -106,6 +111,7 @@ int step_micro(Step *step, DeviceBatch *batch, int64_t part, int64_t parts) {
 
 static int update_work(const Micro *micro) {
     const Step *step = micro->step;
+    if (optimizer_reduce(step->optimizer) != 0) return -1;
     return optimizer_launch(step->optimizer, step->context->config);
 }
 

@@ -32,8 +32,11 @@ DeviceBatch *step_batch(Step *step, const Batch *host);
 // gradients of the last step. On a device that works without the host the loss goes to
 // optimizer->found; elsewhere nobody learns it.
 int step_micro(Step *step, DeviceBatch *batch, int64_t part, int64_t parts);
-// Clips and updates with what optimizer_give has given, and drops the gradients
-// (optimizer_drop_gradients). The caller counts optimizer->step.
+// The weight of a micro-batch in the step's loss and gradients, which are sums over the `parts` of
+// every process (train/data_parallel.h).
+double step_weight(int64_t parts);
+// Sums over processes, clips and updates with what optimizer_give has given, and drops the
+// gradients (optimizer_drop_gradients). The caller counts optimizer->step.
 int step_update(Step *step);
 
 // Whether steps run without the host, which then looks at optimizer->found later.

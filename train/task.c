@@ -67,11 +67,12 @@ bool task_is_sample_step(const TaskContext *context) {
     return every > 0 && (step % every == 0 || step == 1);
 }
 
-Tensor *task_noise(int ndim, const int64_t *shape, Rng rng) {
+Tensor *task_noise(int ndim, const int64_t *shape, int first, Rng rng) {
     Tensor *noise = tape_result(F32, ndim, shape);
     size_t count = noise ? (size_t)tensor_numel(noise) : 0;
     float *values = noise ? array_new(count, sizeof *values) : NULL;
     if (!values) return NULL;
+    for (size_t i = 0; i < count / (size_t)shape[0] * (size_t)first; i++) rng_normal(&rng);
     for (size_t i = 0; i < count; i++) values[i] = (float)rng_normal(&rng);
     int written = tensor_write_float(noise, values);
     free(values);

@@ -74,8 +74,9 @@ int task_sets(const Model *model, ParamSet **sets);
 // Whether the step in the making ends with a sample picture.
 bool task_is_sample_step(const TaskContext *context);
 
-// Normal noise of a shape, F32, a result on the tape.
-Tensor *task_noise(int ndim, const int64_t *shape, Rng rng);
+// Normal noise of a shape [N,...], F32, a result on the tape: that of images `first` .. first + N -
+// 1 of a batch.
+Tensor *task_noise(int ndim, const int64_t *shape, int first, Rng rng);
 
 // Gradient checkpointing in all parts of a model.
 void task_recompute(Model *model, bool on);

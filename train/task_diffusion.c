@@ -15,7 +15,8 @@ static Tensor *mix(double a, Tensor *x, double b, Tensor *y) {
     return op_add(op_affine(x, a, 0), op_affine(y, b, 0));
 }
 
-// Images of a group share a timestep; those of a batch lie in equal strata of 0..999.
+// Images of a group share a timestep; those of a batch lie in equal strata of 0..999. Which image
+// is in which group does not depend on how processes divide the batch.
 static Tensor *group_loss(const TaskContext *context, Tensor *z, Tensor *noise, int timestep) {
     const Model *model = context->model;
     double signal = (double)model->schedule.signal[timestep],
@@ -31,7 +32,7 @@ static Tensor *sample(const TaskContext *context, const Tensor *like) {
     const Schedule *schedule = &model->schedule;
     int64_t count = like->shape[0] < SAMPLES ? like->shape[0] : SAMPLES;
     bool recording = tape_record(false);
-    Tensor *x = task_noise(4, (int64_t[]){count, like->shape[1], like->shape[2], like->shape[3]},
+    Tensor *x = task_noise(4, (int64_t[]){count, like->shape[1], like->shape[2], like->shape[3]}, 0,
                            rng_stream((uint64_t)context->config->seed, "diffusion sample", 0, 0));
     for (int i = SAMPLE_STEPS; x && i > 0; i--) {
         int t = i * SCHEDULE_STEPS / SAMPLE_STEPS - 1, next = t - SCHEDULE_STEPS / SAMPLE_STEPS;
@@ -52,15 +53,19 @@ static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **sho
     *prompt = *shown = NONE;
     Tensor *z = vae_encode_mean(context->model->vae, batch->image);
     uint64_t seed = (uint64_t)context->config->seed, index = (uint64_t)batch->host->index;
+    const int begin = batch->host->first;
     Tensor *noise =
-        z ? task_noise(z->ndim, z->shape, rng_stream(seed, "diffusion", index, 0)) : NULL;
+        z ? task_noise(z->ndim, z->shape, begin, rng_stream(seed, "diffusion", index, 0)) : NULL;
     if (!noise) return NULL;
     Rng rng = rng_stream(seed, "diffusion", index, 1);
-    int64_t count = z->shape[0], groups = (count + GROUP - 1) / GROUP;
+    int64_t count = z->shape[0], groups = (context->config->batch + GROUP - 1) / GROUP;
     Tensor *total = NULL;
     for (int64_t g = 0; g < groups; g++) {
-        int64_t first = g * GROUP, size = count - first < GROUP ? count - first : GROUP;
         double place = ((double)g + rng_uniform(&rng)) / (double)groups;
+        int64_t first = g * GROUP - begin, end = first + GROUP;
+        if (first < 0) first = 0;
+        int64_t size = (end < count ? end : count) - first;
+        if (size <= 0) continue;
         Tensor *part =
             group_loss(context, op_slice(z, 0, first, size), op_slice(noise, 0, first, size),
                        (int)fmin(place * SCHEDULE_STEPS, SCHEDULE_STEPS - 1));

@@ -126,7 +126,8 @@ static int draw_points(Prompts *prompts, const TrainConfig *config, const Batch 
 static int make_prompts(Prompts *prompts, const TrainConfig *config, const Batch *batch) {
     int64_t pixels = (int64_t)batch->height * batch->width;
     for (int b = 0; b < batch->count; b++) {
-        Rng rng = rng_stream((uint64_t)config->seed, "prompt", (uint64_t)batch->index, (uint64_t)b);
+        Rng rng = rng_stream((uint64_t)config->seed, "prompt", (uint64_t)batch->index,
+                             (uint64_t)(batch->first + b));
         const int32_t ignored = batch->no_background[b] ? 0 : -1; // the largest such label
         for (int64_t i = b * pixels; i < (b + 1) * pixels; i++)
             prompts->object[i] = batch->labels[i] <= ignored ? -1 : 0;

@@ -60,7 +60,7 @@ static Tensor *loss(TaskContext *context, const DeviceBatch *batch, Tensor **sho
     Tensor *logvar = op_clamp(op_slice(moments, -1, channels, channels), -30, 20);
     if (!mean || !logvar) return NULL;
     Tensor *noise = task_noise(
-        mean->ndim, mean->shape,
+        mean->ndim, mean->shape, batch->host->first,
         rng_stream((uint64_t)config->seed, "vae noise", (uint64_t)batch->host->index, 0));
     Tensor *spread = op_mul(op_exp(op_affine(logvar, 0.5, 0)), noise);
     double scaling = context->model->vae->config.scaling_factor;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The training loop. See trainer.h.
+//
+// Of the processes of a job that of rank 0 writes and validates; what one of them finds, others act
+// on only after they have told each other, at the same place of the loop.
 #include "train/trainer.h"
 
 #include "autograd/backend.h"
@@ -9,10 +12,12 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/interrupt.h"
+#include "base/job.h"
 #include "base/memory.h"
 #include "base/progress.h"
 #include "base/text.h"
 #include "train/checkpoint.h"
+#include "train/data_parallel.h"
 #include "train/event_file.h"
 #include "train/plan.h"
 #include "train/run_data.h"
@@ -34,9 +39,10 @@ typedef struct {
     Model *model;
     Optimizer optimizer;
     Step step;
+    StepShare share;
     RunData data;
     Loader *loader;
-    RunLog *log;
+    RunLog *log; // rank 0's, as are the next two
     EventFile *events;
     Validation validation;
     Text samples;       // names of those of the step in the making
@@ -56,6 +62,7 @@ static int open_loader(Trainer *trainer) {
                              .seed = (uint64_t)config->seed,
                              .first = trainer->optimizer.step * config->accumulate,
                              .end = config->steps * config->accumulate,
+                             .share = trainer->share.loader,
                              .workers = (int)config->workers,
                              .ahead = (int)config->ahead};
     trainer->loader = loader_open_mixed(trainer->data.sets, trainer->data.count, &options);
@@ -150,7 +157,7 @@ static int check_resume(const TrainConfig *config, const char *checkpoint, bool 
 static int open_data(Trainer *trainer, bool goes_on) {
     const TrainConfig *config = trainer->config;
     if (run_data_open(config, trainer->quiet, &trainer->data) != 0) return -1;
-    return run_data_check(&trainer->data, config->run, goes_on);
+    return job_rank() > 0 ? 0 : run_data_check(&trainer->data, config->run, goes_on);
 }
 
 // What a killed process was writing, once no other one can be.
@@ -165,37 +172,59 @@ static int clear_asides(const char *run) {
     return result;
 }
 
+static int open_folder(Trainer *trainer) {
+    const char *run = trainer->config->run;
+    if (step_share(trainer->config, &trainer->share) != 0) return -1;
+    if (job_rank() > 0) return 0;
+    if (folder_make(run) != 0) return -1;
+    trainer->lock = folder_lock(run);
+    return trainer->lock < 0 ? -1 : clear_asides(run);
+}
+
 // A new run begins with its config.yaml, so that it can be resumed whatever happens next; one that
 // goes on replaces it last, when everything has worked with it. Returns 1 when the run is finished
-// already.
-static int begin(Trainer *trainer, bool resume) {
+// already. `checkpoint`: NULL for a new run.
+static int begin_from(Trainer *trainer, const char *checkpoint) {
     const TrainConfig *config = trainer->config;
-    if (folder_make(config->run) != 0) return -1;
-    trainer->lock = folder_lock(config->run);
-    if (trainer->lock < 0 || clear_asides(config->run) != 0) return -1;
-    char *checkpoint = checkpoint_latest(config->run);
-    if (!checkpoint && error_is_set()) return -1;
-    if (checkpoint && !resume) {
-        free(checkpoint);
-        return error_int("%s holds checkpoints: continue it with --resume, or choose another run=",
-                         config->run);
-    }
+    const bool leads = job_rank() == 0;
     const char *from = checkpoint ? checkpoint : config->model;
     TaskStart start = checkpoint ? START_CHECKPOINT : START_FOLDER;
     int result =
         checkpoint ? check_resume(config, checkpoint, trainer->quiet) : task_check_start(config);
     if (result == 0 && !trainer->quiet) result = train_plan_tell(config, from, start);
-    if (result == 0 && checkpoint) result = checkpoint_verify(checkpoint);
-    if (result == 0 && !checkpoint) result = write_config(config);
+    if (result == 0 && checkpoint && leads) result = checkpoint_verify(checkpoint);
+    if (result == 0 && !checkpoint && leads) result = write_config(config);
     if (result == 0) result = open_data(trainer, checkpoint != NULL);
     if (result == 0) result = open_model(trainer, checkpoint);
     if (result == 0 && checkpoint) result = load_state(trainer, checkpoint);
-    if (result == 0) result = open_logs(trainer);
-    if (result == 0) result = open_validation(trainer);
+    if (result == 0 && leads) result = open_logs(trainer);
+    if (result == 0 && leads) result = open_validation(trainer);
     if (result == 0) result = open_loader(trainer);
-    if (result == 0 && checkpoint) result = write_config(config);
-    free(checkpoint);
+    if (result == 0 && checkpoint && leads) result = write_config(config);
     return result;
+}
+
+// Whether the processes of a job stand at the same place.
+static int check_others(Trainer *trainer) {
+    char *data = job_size() > 1 ? run_data_text(&trainer->data) : NULL;
+    int result = job_size() > 1 && !data ? -1 : 0;
+    if (job_agree(result) == 0 && data) result = job_same("the data", data);
+    free(data);
+    return result == 0 ? data_parallel_check(trainer->config, &trainer->optimizer) : -1;
+}
+
+static int begin(Trainer *trainer, bool resume) {
+    const char *run = trainer->config->run;
+    if (job_agree(open_folder(trainer)) != 0) return -1;
+    char *checkpoint = checkpoint_latest(run);
+    int result = !checkpoint && error_is_set() ? -1 : 0;
+    if (checkpoint && !resume)
+        result = error_int(
+            "%s holds checkpoints: continue it with --resume, or choose another run=", run);
+    if (result == 0) result = begin_from(trainer, checkpoint);
+    free(checkpoint);
+    if (job_agree(result) < 0) return -1;
+    return job_any(result == 1) ? 1 : check_others(trainer);
 }
 
 static void end(Trainer *trainer) {
@@ -240,7 +269,7 @@ static int explain_loss(Trainer *trainer, const DeviceBatch *batch, double loss)
 typedef struct {
     Trainer *trainer;
     int64_t part;
-    double loss; // of the parts so far
+    double loss; // of this process' parts so far
 } Watch;
 
 // Of each micro-batch, before its backward pass.
@@ -249,14 +278,15 @@ static int look_at_loss(void *watcher, const DeviceBatch *batch, Tensor *loss, c
     Watch *watch = watcher;
     Trainer *trainer = watch->trainer;
     double found = tensor_item(loss);
-    watch->loss += 1 / (double)trainer->config->accumulate * found;
+    watch->loss += step_weight(trainer->share.parts) * found;
     if (!isfinite(found)) return explain_loss(trainer, batch, found);
-    bool last = watch->part == trainer->config->accumulate - 1;
-    return last && task_is_sample_step(&trainer->context) ? picture(trainer, batch, shown, prompt)
-                                                          : 0;
+    bool last = watch->part == trainer->share.parts - 1;
+    if (!last || job_rank() > 0 || !task_is_sample_step(&trainer->context)) return 0;
+    return picture(trainer, batch, shown, prompt);
 }
 
 static int write_zeros(const Trainer *trainer, const Text *names, int64_t count) {
+    if (job_rank() > 0) return 0;
     char *path = path_join(trainer->config->run, "zero_gradients.txt");
     int result = path ? file_write(path, text_string(names), names->length) : -1;
     if (result == 0 && !trainer->quiet)
@@ -303,7 +333,7 @@ static int finish_record(Trainer *trainer, StepRecord *record) {
     record->images_per_second = (double)(config->batch * config->accumulate) / record->seconds;
     trainer->known = now;
     trainer->record = *record;
-    return write_record(trainer, record);
+    return trainer->log ? write_record(trainer, record) : 0;
 }
 
 // The next micro-batch on the device; its host's part is the caller's to free.
@@ -315,7 +345,7 @@ static DeviceBatch *next_batch(Trainer *trainer, Batch **host) {
 
 // All micro-batches of a step; *part is the one in the making.
 static int micro_steps(Trainer *trainer, int64_t *part) {
-    const int64_t parts = trainer->config->accumulate;
+    const int64_t parts = trainer->share.parts;
     for (*part = 0; *part < parts; ++*part) {
         Batch *host;
         DeviceBatch *batch = next_batch(trainer, &host);
@@ -326,18 +356,25 @@ static int micro_steps(Trainer *trainer, int64_t *part) {
     return 0;
 }
 
+// The update of a step that is watched. What it finds wrong all processes find.
+static int watched_update(Trainer *trainer, StepRecord *record) {
+    job_total(&record->loss, 1);
+    if (optimizer_reduce(&trainer->optimizer) != 0) return -1;
+    int result = record->step == 1 ? check_gradients(trainer) : 0;
+    if (result == 0)
+        result = optimizer_update(&trainer->optimizer, trainer->config, record->lr, &record->norm);
+    return job_agree(result);
+}
+
 // A step whose loss and norm are read, and checked, as they come.
 static int watched_step(Trainer *trainer, StepRecord *record) {
-    const TrainConfig *config = trainer->config;
     Watch watch = {.trainer = trainer};
     trainer->step.watch = look_at_loss;
     trainer->step.watcher = &watch;
     int result = micro_steps(trainer, &watch.part);
     trainer->step.watch = NULL;
     record->loss = watch.loss;
-    if (result != 0) return -1;
-    if (record->step == 1 && check_gradients(trainer) != 0) return -1;
-    if (optimizer_update(&trainer->optimizer, config, record->lr, &record->norm) != 0) return -1;
+    if (result != 0 || watched_update(trainer, record) != 0) return -1;
     optimizer_drop_gradients(&trainer->optimizer);
     return trainer->looking ? 0 : finish_record(trainer, record);
 }
@@ -377,11 +414,13 @@ static int look_again(Trainer *trainer, int64_t step) {
     return result;
 }
 
-// The numbers of a step, when the device has done it.
+// The numbers of a step, when the device has done it. All processes see the same ones, and repeat
+// the step together; a device that fails alone ends the job.
 static int complete(Trainer *trainer, StepRecord *record) {
     StepFound found = {0};
-    if (backend_current()->fetch_end(slot_of(record), &found, sizeof found) != 0 || found.stop != 0)
-        return look_again(trainer, record->step);
+    int failed = backend_current()->fetch_end(slot_of(record), &found, sizeof found);
+    if (failed != 0 && job_size() > 1) return -1;
+    if (failed != 0 || found.stop != 0) return look_again(trainer, record->step);
     record->loss = found.loss;
     record->norm = sqrt(found.square);
     return finish_record(trainer, record);
@@ -426,8 +465,7 @@ static int finish_task(Trainer *trainer) {
 
 // What finish sets is the checkpoint's alone: the steps that follow must not depend on where
 // checkpoints were written.
-static int save(Trainer *trainer, bool is_best) {
-    if (settle(trainer) != 0) return -1;
+static int write_checkpoint(Trainer *trainer, bool is_best) {
     if (run_log_sync(trainer->log) != 0 || event_file_sync(trainer->events) != 0 ||
         validation_sync(&trainer->validation) != 0)
         return -1;
@@ -439,34 +477,58 @@ static int save(Trainer *trainer, bool is_best) {
     return result;
 }
 
+static int save(Trainer *trainer, bool is_best) {
+    if (job_agree(settle(trainer)) != 0) return -1;
+    if (data_parallel_check(trainer->config, &trainer->optimizer) != 0) return -1;
+    return job_rank() == 0 ? write_checkpoint(trainer, is_best) : 0;
+}
+
+static bool is_validation_due(const Trainer *trainer) {
+    return job_rank() == 0 && validation_due(&trainer->validation, trainer->optimizer.step);
+}
+
 // Validates where that is due. An interrupt leaves it to the resumed run.
 static int validate(Trainer *trainer, bool *improved) {
     int64_t step = trainer->optimizer.step;
     *improved = false;
-    if (interrupt_requested() || !validation_due(&trainer->validation, step)) return 0;
+    if (interrupt_requested() || !is_validation_due(trainer)) return 0;
     int result = validation_run(&trainer->validation, step, trainer->events, improved);
     if (result != 0 && interrupt_requested()) error_take(), result = 0;
     return result;
 }
 
+// What one process knows and all act on.
+enum { INTERRUPTED = 1, VALIDATION = 2, IMPROVED = 4 };
+
+static unsigned tell_others(const Trainer *trainer, bool improved) {
+    unsigned flags = improved ? IMPROVED : 0;
+    if (interrupt_requested()) flags |= INTERRUPTED;
+    if (is_validation_due(trainer)) flags |= VALIDATION;
+    return job_any(flags);
+}
+
 // Whether what comes after this step wants its numbers.
-static bool is_due(const Trainer *trainer) {
+static bool is_due(const Trainer *trainer, unsigned flags) {
     int64_t done = trainer->optimizer.step;
     return done == trainer->config->steps || done % trainer->config->checkpoint_every == 0 ||
-           validation_due(&trainer->validation, done) || interrupt_requested();
+           flags != 0;
 }
 
 // What comes after a step; *stop: no further one.
-static int after_step(Trainer *trainer, bool *stop, TrainEnd *how) {
+static int after_step(Trainer *trainer, unsigned flags, bool *stop, TrainEnd *how) {
     const TrainConfig *config = trainer->config;
     int64_t done = trainer->optimizer.step;
-    bool last = done == config->steps, improved;
-    if (validate(trainer, &improved) != 0) return -1;
-    *stop = interrupt_requested();
-    if ((last || *stop || improved || done % config->checkpoint_every == 0) &&
-        save(trainer, improved) != 0)
+    bool last = done == config->steps;
+    if (flags & VALIDATION) {
+        bool improved;
+        if (job_agree(validate(trainer, &improved)) != 0) return -1;
+        flags = tell_others(trainer, improved);
+    }
+    *stop = flags & INTERRUPTED;
+    if ((last || flags & (INTERRUPTED | IMPROVED) || done % config->checkpoint_every == 0) &&
+        save(trainer, flags & IMPROVED) != 0)
         return -1;
-    if (*stop && (!last || validation_due(&trainer->validation, done))) *how = TRAIN_INTERRUPTED;
+    if (*stop && (!last || flags & VALIDATION)) *how = TRAIN_INTERRUPTED;
     return 0;
 }
 
@@ -483,16 +545,19 @@ static void write_note(const Trainer *trainer, char *note, size_t size) {
 // A validation that an interrupt has kept from the step of the checkpoint.
 static int catch_up(Trainer *trainer) {
     bool improved;
-    if (trainer->optimizer.step == 0) return 0;
+    if (trainer->optimizer.step == 0 || job_rank() > 0) return 0;
     if (validate(trainer, &improved) != 0 || validation_sync(&trainer->validation) != 0) return -1;
     return improved ? checkpoint_mark_best(trainer->config->run, trainer->optimizer.step) : 0;
 }
 
 static int step_and_after(Trainer *trainer, bool *stop, TrainEnd *how) {
-    if (one_step(trainer) != 0 || (is_due(trainer) && settle(trainer) != 0))
+    int result = one_step(trainer);
+    const unsigned flags = result == 0 ? tell_others(trainer, false) : 0;
+    if (result == 0 && is_due(trainer, flags)) result = settle(trainer);
+    if (result != 0)
         return error_context("step %lld (%s)", (long long)trainer->context.step + 1,
                              text_string(&trainer->samples));
-    if (after_step(trainer, stop, how) != 0)
+    if (after_step(trainer, flags, stop, how) != 0)
         return error_context("after step %lld", (long long)trainer->optimizer.step);
     return 0;
 }
@@ -502,8 +567,8 @@ static int loop(Trainer *trainer, TrainEnd *how) {
     Progress progress;
     char note[160] = "";
     bool stop = false;
-    if (catch_up(trainer) != 0) return -1;
-    if (validation_due(&trainer->validation, trainer->optimizer.step)) {
+    if (job_agree(catch_up(trainer)) != 0) return -1;
+    if (tell_others(trainer, false) & VALIDATION) {
         *how = TRAIN_INTERRUPTED; // again, and nothing is left to be saved
         return 0;
     }
@@ -522,7 +587,8 @@ static int loop(Trainer *trainer, TrainEnd *how) {
 }
 
 int train_run(const TrainConfig *config, bool resume, bool quiet, TrainEnd *how) {
-    Trainer trainer = {.config = config, .task = task_find(config), .lock = -1, .quiet = quiet};
+    Trainer trainer = {.config = config, .task = task_find(config), .lock = -1};
+    trainer.quiet = quiet || job_rank() > 0;
     int result = begin(&trainer, resume);
     *how = TRAIN_FINISHED;
     if (result == 0) result = loop(&trainer, how);

@@ -21,7 +21,9 @@ typedef enum { TRAIN_FINISHED, TRAIN_INTERRUPTED } TrainEnd;
 // or until an interrupt (which ends with a checkpoint). `resume` continues from checkpoints/latest
 // where there is one, and leaves a finished run as it is; without it a run folder that holds
 // checkpoints is refused. Prints the plan and progress on stderr unless quiet. Returns 0 and *end,
-// or -1 with an error that names the step and its samples; checkpoints stay intact then.
+// or -1 with an error that names the step and its samples; checkpoints stay intact then. In a job
+// of several processes (base/job.h) all call it, and job_end after it; an error may then be
+// another's.
 int train_run(const TrainConfig *config, bool resume, bool quiet, TrainEnd *end);
 
 #endif
