@@ -31,6 +31,7 @@ int bench_step(const BenchOptions *options);
 int bench_unet(const BenchOptions *options);
 int bench_predict(const BenchOptions *options);
 int bench_tune(const BenchOptions *options);
+int bench_plans(const BenchOptions *options); // bench tune --device cuda
 
 // One training step of bench_step, neither timed nor said.
 int bench_step_once(const BenchOptions *options);

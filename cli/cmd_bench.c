@@ -29,7 +29,9 @@ static const char help[] =
     "  unet     U-Net forward and backward\n"
     "  predict  encode, U-Net, decode\n"
     "  tune     every way to compute every convolution pass of a step, with its error against\n"
-    "           double; --out FILE keeps the fastest of each, and P2S_CHOICES=FILE uses them\n"
+    "           double; --out FILE keeps the fastest of each, and P2S_CHOICES=FILE uses them;\n"
+    "           with --device cuda every plan that the libraries propose for what a step asks,\n"
+    "           with its difference to the first; P2S_PLAN_TABLE=FILE uses these\n"
     "  loader   reading and resizing of images and labels\n\n"
     "  --model M       a model folder (config.json files suffice: weights are then random),\n"
     "                  or sd2, sd15 or miniature (default sd2)\n"
@@ -124,13 +126,12 @@ int cmd_bench(int argc, char **argv) {
         return arguments_wrong("bench",
                                "ops times \"%s\" on the CPU only, with --device cuda sd2 alone",
                                options.only);
-    if (cuda && subject->run == bench_tune)
-        return arguments_wrong("bench",
-                               "tune times what the CPU does; --device cuda is not for it");
     if (!f32 && !cuda)
         return arguments_wrong("bench", "--type %s needs --device cuda", options.type);
     cuda_use_tf32(!f32);
-    if (device_option(options.device, options.threads) != 0 || subject->run(&options) != 0)
+    int (*const run)(const BenchOptions *) =
+        cuda && subject->run == bench_tune ? bench_plans : subject->run;
+    if (device_option(options.device, options.threads) != 0 || run(&options) != 0)
         return command_failed();
     return EXIT_OK;
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Products by cuBLASLt, with bias and beginning in the same call. Its matrices are column-major:
 // seen so, our row-major c is its transpose, and c' = b' a'. The algorithm is the first that the
-// library's heuristics name, kept by shape; nothing is timed.
+// library's heuristics name, or the one that the table chooses, kept by shape.
 #include "cuda/library.h"
 
 #include "base/error.h"
 #include "cuda/cuda.h"
 #include "cuda/memory.h"
 #include "cuda/plan_cache.h"
+#include "cuda/plan_table.h"
+#include "cuda/plan_tune.h"
 #include "cuda/runtime.h"
 
 #include <cublasLt.h>
@@ -16,6 +18,8 @@
 #include <stdlib.h>
 
 static const size_t WORKSPACE = (size_t)32 << 20; // what NVIDIA advises for Hopper
+
+enum { NAME_SIZE = 240 };
 
 typedef struct {
     int64_t M, K, P, batches, type, result, transposed_a, transposed_b, bias, begin, tf32;
@@ -113,10 +117,11 @@ static cublasStatus_t product_new(cublasLtMatmulDesc_t *product, const ProductKe
     return status;
 }
 
-// The first algorithm whose sums are in f32 and come in a fixed order within WORKSPACE.
-static cublasStatus_t choose(ProductPlan *plan) {
+// Number `choice` of the algorithms whose sums are in f32 and come in a fixed order within
+// WORKSPACE; not supported when there are fewer.
+static cublasStatus_t choose(ProductPlan *plan, int choice) {
     cublasLtMatmulPreference_t preference = NULL;
-    cublasLtMatmulHeuristicResult_t result;
+    cublasLtMatmulHeuristicResult_t results[PLAN_TABLE_CHOICES];
     int found = 0;
     uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     cublasStatus_t status = cublasLtMatmulPreferenceCreate(&preference);
@@ -128,15 +133,15 @@ static cublasStatus_t choose(ProductPlan *plan) {
             preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, sizeof reductions);
     if (status == CUBLAS_STATUS_SUCCESS)
         status = cublasLtMatmulAlgoGetHeuristic(handle, plan->product, plan->b, plan->a, plan->c,
-                                                plan->c, preference, 1, &result, &found);
+                                                plan->c, preference, choice + 1, results, &found);
     if (preference) cublasLtMatmulPreferenceDestroy(preference);
-    if (status == CUBLAS_STATUS_SUCCESS && found == 0) status = CUBLAS_STATUS_NOT_SUPPORTED;
-    if (status == CUBLAS_STATUS_SUCCESS) plan->algorithm = result.algo;
+    if (status == CUBLAS_STATUS_SUCCESS && found <= choice) status = CUBLAS_STATUS_NOT_SUPPORTED;
+    if (status == CUBLAS_STATUS_SUCCESS) plan->algorithm = results[choice].algo;
     return status;
 }
 
-static int plan_new(const void *memory, void **made) {
-    const ProductKey *key = memory;
+// LIBRARY_DECLINES and an error when there is no such choice.
+static int plan_of(const ProductKey *key, int choice, ProductPlan **made) {
     ProductPlan *plan = calloc(1, sizeof *plan);
     if (!plan) return error_int("cublasLt: out of memory");
     int64_t M = key->M, K = key->K, P = key->P;
@@ -149,15 +154,38 @@ static int plan_new(const void *memory, void **made) {
                             key->transposed_b ? K : P, key->b_row, key->batches, key->b_batch);
     if (status == CUBLAS_STATUS_SUCCESS)
         status = layout_new(&plan->c, key->result, M, P, key->c_row, key->batches, key->c_batch);
-    if (status == CUBLAS_STATUS_SUCCESS) status = choose(plan);
+    if (status == CUBLAS_STATUS_SUCCESS) status = choose(plan, choice);
     if (status == CUBLAS_STATUS_SUCCESS) {
         *made = plan;
         return 0;
     }
     plan_free(plan);
-    return error_int("cublasLt: no plan for a product [%lld,%lld] [%lld,%lld] of %s: %s",
-                     (long long)M, (long long)K, (long long)K, (long long)P,
-                     dtype_name((Dtype)key->type), cublasLtGetStatusString(status));
+    error_int("cublasLt: no plan %d for a product [%lld,%lld] [%lld,%lld] of %s: %s", choice,
+              (long long)M, (long long)K, (long long)K, (long long)P, dtype_name((Dtype)key->type),
+              cublasLtGetStatusString(status));
+    return status == CUBLAS_STATUS_NOT_SUPPORTED ? LIBRARY_DECLINES : -1;
+}
+
+// The problem in words, the key of the table of choices.
+static const char *name_of(const ProductKey *key, char name[NAME_SIZE]) {
+    snprintf(name, NAME_SIZE,
+             "product %s%s to %s %lldx%lldx%lld%s%s%s%s, rows %lld %lld %lld, %lld of %lld %lld "
+             "%lld",
+             dtype_name((Dtype)key->type), key->tf32 && key->type == F32 ? " by tf32" : "",
+             dtype_name((Dtype)key->result), (long long)key->M, (long long)key->K,
+             (long long)key->P, key->transposed_a ? ", a'" : "", key->transposed_b ? ", b'" : "",
+             key->bias ? ", bias" : "", key->begin ? ", begin" : "", (long long)key->a_row,
+             (long long)key->b_row, (long long)key->c_row, (long long)key->batches,
+             (long long)key->a_batch, (long long)key->b_batch, (long long)key->c_batch);
+    return name;
+}
+
+static int plan_new(const void *memory, void **made) {
+    char name[NAME_SIZE];
+    ProductPlan *plan = NULL;
+    int result = plan_of(memory, plan_table_choice(name_of(memory, name)), &plan);
+    *made = plan;
+    return result == 0 ? 0 : -1;
 }
 
 // ---- running ------------------------------------------------------------------------------------
@@ -178,6 +206,46 @@ static int run(const Product *p, ProductPlan *plan) {
                            workspace, WORKSPACE, device_stream(STREAM_COMPUTE));
     cuda_free(workspace, WORKSPACE);
     return check(status, "product");
+}
+
+typedef struct {
+    Product product; // into memory of its own
+    const ProductKey *key;
+    ProductPlan *plan;
+} Trial;
+
+static int prepare(void *context, int number) {
+    Trial *trial = context;
+    if (trial->plan) plan_free(trial->plan);
+    trial->plan = NULL;
+    return plan_of(trial->key, number, &trial->plan);
+}
+
+static int run_trial(void *context) {
+    const Trial *trial = context;
+    return run(&trial->product, trial->plan);
+}
+
+static int tune(const Product *p, const ProductKey *key) {
+    char name[NAME_SIZE];
+    if (!plan_tune_wants(name_of(key, name))) return 0;
+    const int64_t count = (p->batches - 1) * p->c_batch + (p->M - 1) * p->c_row + p->P;
+    const size_t bytes = (size_t)count * dtype_size(p->result);
+    Trial trial = {*p, key, NULL};
+    trial.product.c = cuda_scratch("bench tune", bytes);
+    if (!trial.product.c) return -1;
+    int result = device_set(trial.product.c, 0, bytes); // rows may lie apart
+    if (result == 0)
+        result = plan_tune(&(PlanTrial){.name = name,
+                                        .prepare = prepare,
+                                        .run = run_trial,
+                                        .context = &trial,
+                                        .written = trial.product.c,
+                                        .type = p->result,
+                                        .count = count});
+    if (trial.plan) plan_free(trial.plan);
+    cuda_free(trial.product.c, bytes);
+    return result;
 }
 
 int library_product(const Product *p) {
@@ -201,5 +269,6 @@ int library_product(const Product *p) {
                       .b_batch = p->b.batch,
                       .c_batch = p->c_batch};
     void *plan;
+    if (plan_tune_is_watched() && tune(p, &key) != 0) return -1;
     return plan_cache_find(&plans, &key, sizeof key, plan_new, &plan) == 0 ? run(p, plan) : -1;
 }

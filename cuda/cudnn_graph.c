@@ -497,8 +497,8 @@ static int each_proposal(CudnnGraph *graph, const CudnnDevice *device, CudnnPrec
 
 typedef struct {
     const CudnnDevice *device;
-    int choice, possible;
-    Descriptor plan;
+    int first, most, possible, count;
+    Descriptor *plans; // [most], of which count are made
 } Search;
 
 static int take_chosen(void *context, Descriptor proposal, int64_t engine) {
@@ -507,26 +507,33 @@ static int take_chosen(void *context, Descriptor proposal, int64_t engine) {
     (void)engine;
     int result = plan_of(proposal, search->device, &made);
     if (result <= 0) return result;
-    if (search->possible++ == search->choice) {
-        search->plan = made;
-        return 1;
-    }
-    cudnnBackendDestroyDescriptor(made);
-    return 0;
+    if (search->possible++ >= search->first)
+        search->plans[search->count++] = made;
+    else
+        cudnnBackendDestroyDescriptor(made);
+    return search->count == search->most;
 }
 
-int cudnn_graph_plan(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
-                     int choice, CudnnPlan **plan) {
-    Search search = {.device = device, .choice = choice};
+int cudnn_graph_plans(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
+                      int first, int most, CudnnPlan **plans, int *count) {
+    Descriptor made[CUDNN_PLANS];
+    Search search = {.device = device, .first = first, .most = most, .plans = made};
     int64_t proposed;
     int result = each_proposal(graph, device, precision, take_chosen, &search, &proposed);
-    *plan = NULL;
-    if (result != 0) return result;
-    if (search.plan) *plan = plan_new(graph, search.plan);
-    if (search.plan) return *plan ? 0 : -1;
+    *count = 0;
+    for (int i = 0; i < search.count; i++) {
+        CudnnPlan *plan = plan_new(graph, made[i]);
+        if (plan) plans[(*count)++] = plan;
+        if (!plan && result == 0) result = -1;
+    }
+    if (result != 0) {
+        while (*count > 0) cudnn_plan_free(plans[--*count]);
+        return result;
+    }
+    if (*count > 0) return 0;
     error_int("cudnn: %s: of %lld configurations that cuDNN proposes %d can run; number %d was "
               "asked for",
-              graph->name, (long long)proposed, search.possible, choice);
+              graph->name, (long long)proposed, search.possible, first);
     return LIBRARY_DECLINES;
 }
 

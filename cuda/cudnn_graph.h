@@ -3,7 +3,7 @@
 //
 // A graph is built, made into a plan for one device, and freed; the plan is kept (plan_cache.h). A
 // tensor is a number, counted from 1; after a failure building goes on without effect and
-// cudnn_graph_plan fails, so that a graph reads as mathematics and is checked once.
+// cudnn_graph_plans fails, so that a graph reads as mathematics and is checked once.
 //
 // A plan can be made for a device that is not present, from its description as JSON: whether a
 // graph can run on it, and by which engine, is known without one.
@@ -84,13 +84,14 @@ typedef enum {
     CUDNN_FAST   // tensor cores: tf32 for f32 operands
 } CudnnPrecision;
 
-// The plan number `choice` (0 = the first) among those that cuDNN proposes for the graph on the
-// device and that can be made, in cuDNN's order: 0 and the plan. LIBRARY_DECLINES and an error that
-// says why when the graph is refused or there are fewer, which is so every time; -1 and an error
-// with cuDNN's text when a plan could not be made for another reason, as memory: going on to the
-// next would give other bits.
-int cudnn_graph_plan(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
-                     int choice, CudnnPlan **plan);
+// The plans from number `first` (0 = the first) on, at most `most`, among those that cuDNN proposes
+// for the graph on the device and that can be made, in cuDNN's order: 0 and *count of them, at
+// least one. LIBRARY_DECLINES and an error that says why when the graph is refused or there are
+// fewer, which is so every time; -1 and an error with cuDNN's text when a plan could not be made
+// for another reason, as memory: going on to the next would give other bits.
+enum { CUDNN_PLANS = 8 }; // most
+int cudnn_graph_plans(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
+                      int first, int most, CudnnPlan **plans, int *count);
 // The engine of the first configuration that cuDNN proposes and the rules allow, -1 if there is
 // none: cuDNN has checked that it can run on the device, but nothing is made. 0, or -1 and an error
 // if the graph is refused.

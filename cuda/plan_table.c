@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_CHOICE = 63, LINE_SIZE = 256 };
+enum { LINE_SIZE = 256 };
 
 typedef struct {
     char *name;
@@ -39,9 +39,9 @@ static int read_row(const char *path, int number, char *line) {
     if (line[0] == '\0' || line[0] == '#') return 0;
     char *end;
     long choice = strtol(line, &end, 10);
-    if (end == line || *end != ' ' || choice < 0 || choice > MOST_CHOICE || end[1] == '\0')
+    if (end == line || *end != ' ' || choice < 0 || choice >= PLAN_TABLE_CHOICES || end[1] == '\0')
         return error_int("%s:%d: found '%.60s', expected a number of 0 to %d, a space and a name",
-                         path, number, line, MOST_CHOICE);
+                         path, number, line, PLAN_TABLE_CHOICES - 1);
     if (array_grow(&rows, &row_capacity, row_count, sizeof *rows) != 0) return -1;
     char *name = string_copy(end + 1);
     if (!name) return -1;

@@ -12,6 +12,8 @@
 #include "cuda/cuda.h"
 #include "cuda/emulation/work.h"
 #include "cuda/host_path.h"
+#include "cuda/memory.h"
+#include "cuda/plan_tune.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,10 +182,43 @@ static int run_convolve(void *context) {
     return result;
 }
 
+// Convolutions have two plans, which compute the same.
+static int prepare(void *context, int number) {
+    (void)context;
+    return number < 2 ? 0 : LIBRARY_DECLINES;
+}
+
+static int tune_convolution(const ConvolveWork *given) {
+    ConvolveWork work = *given;
+    const Convolution *p = &work.problem;
+    const ConvShape *s = &p->shape;
+    const int64_t counts[] = {s->N * s->Ho * s->Wo * s->Co, s->N * s->H * s->W * s->Ci,
+                              s->Co * s->kh * s->kw * s->Ci};
+    const size_t bytes = (size_t)counts[p->pass] * dtype_size((Dtype)p->result);
+    char name[LIBRARY_TEXT];
+    snprintf(name, sizeof name,
+             "convolve %d %s %lldx%lldx%lldx%lld to %lld, %lldx%lld, stride %lld", (int)p->pass,
+             dtype_name((Dtype)p->type), (long long)s->N, (long long)s->H, (long long)s->W,
+             (long long)s->Ci, (long long)s->Co, (long long)s->kh, (long long)s->kw,
+             (long long)s->stride);
+    if (!plan_tune_wants(name)) return 0;
+    void *written = cuda_scratch("bench tune", bytes);
+    if (!written) return -1;
+    *(p->pass == CONVOLVE_FORWARD ? &work.y
+      : p->pass == CONVOLVE_INPUT ? &work.x
+                                  : &work.weight) = written;
+    int result = plan_tune(
+        &(PlanTrial){name, prepare, run_convolve, &work, written, p->result, counts[p->pass]});
+    cuda_free(written, bytes);
+    return result;
+}
+
 int library_convolve(const Convolution *p, void *x, void *weight, void *y, const void *bias,
                      const void *residual) {
     ConvolveWork work = {*p, x, weight, y, bias, residual};
-    return declines(p) ? LIBRARY_DECLINES : emulate_work(run_convolve, &work, sizeof work);
+    if (declines(p)) return LIBRARY_DECLINES;
+    if (plan_tune_is_watched() && tune_convolution(&work) != 0) return -1;
+    return emulate_work(run_convolve, &work, sizeof work);
 }
 
 // ---- attention ----------------------------------------------------------------------------------
