@@ -29,7 +29,8 @@ trap 'kill -9 $(jobs -p) 2>/dev/null; rm -rf "$folder"' EXIT
 # Several processes on few processors, in a container.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 \
     OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none \
-    OMPI_MCA_btl_vader_single_copy_mechanism=none OMP_WAIT_POLICY=passive
+    OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_mpi_yield_when_idle=1 \
+    OMP_WAIT_POLICY=passive
 failed=0
 says() { # GOOD WHAT
     echo "$([ "$1" = 0 ] && echo ok || echo WRONG)    $2"

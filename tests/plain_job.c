@@ -17,6 +17,21 @@ static void expect(bool good, const char *what) {
     fprintf(stderr, "FAIL rank %d of %d: %s (%s)\n", job_rank(), job_size(), what, error_message());
 }
 
+static int launched_with(const char *name, const char *value) {
+    setenv(name, value, 1);
+    const int processes = job_launched();
+    unsetenv(name);
+    return processes;
+}
+
+static void check_launchers(void) {
+    expect(launched_with("OMPI_COMM_WORLD_SIZE", "3") == 3, "Open MPI");
+    expect(launched_with("PMI_SIZE", "4") == 4, "MPICH");
+    expect(launched_with("SLURM_STEP_NUM_TASKS", "8") == 8, "srun");
+    expect(launched_with("SLURM_NTASKS", "8") == 1, "a script of sbatch, which is one process");
+    expect(launched_with("PMIX_RANK", "0") == 0, "PMIx, which says no number");
+}
+
 #ifdef P2S_MPIRUN
 
 // Lengths around the parts that are summed at a time, more than one of them in all.
@@ -96,6 +111,7 @@ static int start(const char *program, int processes) {
                                               {"OMPI_MCA_rmaps_base_oversubscribe", "1"},
                                               {"OMPI_MCA_hwloc_base_binding_policy", "none"},
                                               {"OMPI_MCA_btl_vader_single_copy_mechanism", "none"},
+                                              {"OMPI_MCA_mpi_yield_when_idle", "1"},
                                               {"ASAN_OPTIONS", "detect_leaks=0"}};
     char command[4096];
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
@@ -109,13 +125,15 @@ static int start(const char *program, int processes) {
 int main(int argc, char **argv) {
     (void)argc;
     if (job_launched() != 1) return work();
-    return start(argv[0], 2) | start(argv[0], 3);
+    check_launchers();
+    return start(argv[0], 2) | start(argv[0], 3) | wrong;
 }
 
 #else
 
 int main(void) {
     printf("SKIP jobs of several processes: built without MPI\n");
+    check_launchers();
     expect(job_begin() == 0 && job_size() == 1 && job_rank() == 0, "a job of one");
     setenv("OMPI_COMM_WORLD_SIZE", "2", 1);
     expect(job_begin() == -1 && strstr(error_take(), "one of 2 processes"),
