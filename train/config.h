@@ -17,7 +17,7 @@
     KEY(INT,    threads,        "threads",                "0", "[0, 1024]", "threads for arithmetic; 0 = all processors")                     \
     KEY(CHOICE, device,         "device",                 "cpu", "cpu|cuda", "where tensors live")                                            \
     KEY(INT,    steps,          "train.steps",            "30000", "[1, 100000000]", "optimiser steps")                                       \
-    KEY(INT,    batch,          "train.batch",            "2", "[1, 4096]", "images of a micro-batch")                                        \
+    KEY(INT,    batch,          "train.batch",            "2", "[1, 4096]", "images of a micro-batch, of all processes together")                                        \
     KEY(INT,    accumulate,     "train.accumulate",       "1", "[1, 4096]", "micro-batches whose mean gradient makes a step")                 \
     KEY(DOUBLE, lr,             "train.lr",               "6e-5", "(0, 10]", "learning rate after warm-up")                                   \
     KEY(INT,    warmup,         "train.warmup",           "100", "[0, 10000000]", "steps of linear warm-up; the first has rate 0")            \
