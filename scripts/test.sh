@@ -51,6 +51,7 @@ check() {
 
 # The test programs of a build: two at a time of those that use one processor.
 tests() {
+    rm -f "build/$1/kernels.txt"
     stage "tests $1" ctest --test-dir "build/$1" -V -j 2 --timeout 300
     local code=$? counts
     read -r -a counts < <(awk -f scripts/count_tests.awk "$log")
@@ -155,6 +156,9 @@ for preset in "${built[@]}"; do
     *) tests "$preset" ;;
     esac
 done
+folders=("${built[@]/#/build/}")
+check "kernels" scripts/check_kernels.sh "${folders[@]}"
+check "injected faults" scripts/check_faults.sh "${folders[@]}"
 for failure in "${failures[@]}"; do echo "failed: $failure"; done
 printf 'set-up and build %d s, tests %d s\n' $((tested - started)) $((SECONDS - tested))
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -5,8 +5,10 @@
 
 #include "base/error.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define EMULATE_ASAN
@@ -27,40 +29,43 @@ extern "C" void AnnotateIgnoreWritesBegin(const char *file, int line);
 extern "C" void AnnotateIgnoreWritesEnd(const char *file, int line);
 #endif
 
-enum { LANES = 32, MOST_THREADS = 1024, MOST_SHARED = 32, STACK_BYTES = 1 << 18 };
+enum { LANES = 32, MOST_THREADS = 1024, MOST_WARPS = MOST_THREADS / LANES, MOST_SHARED = 32 };
+// Stacks begin at different offsets in their pages, which the processor's caches tell apart.
+enum { STACK_BYTES = 1 << 18, STACK_SHIFT = 64 * 5, STACK_SHIFTS = 1 << 12 };
 
-thread_local dim3 emulate_thread, emulate_block, emulate_block_size, emulate_grid_size;
+__thread EmulateIndex emulate_thread, emulate_block, emulate_block_size, emulate_grid_size;
 
 // ---- switching stacks ---------------------------------------------------------------------------
 
 #if defined(__x86_64__) && !defined(P2S_EMULATE_UCONTEXT)
-typedef void *Place; // a stack pointer; the callee-saved registers lie above it
-extern "C" void emulate_switch(Place *from, Place to);
-asm(".text\n.globl emulate_switch\n.hidden emulate_switch\n.type emulate_switch,@function\n"
-    "emulate_switch:\n"
-    "push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\n"
-    "mov %rsp,(%rdi)\nmov %rsi,%rsp\n"
-    "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n"
-    ".size emulate_switch,.-emulate_switch\n");
+typedef struct {
+    void *stack, *frame, *next; // what rsp, rbp and rip become
+} Place;
 
-static void make_place(Place *place, char *stack, void (*entry)(void)) {
-    void **top = (void **)(stack + STACK_BYTES - 64); // 16-aligned
-    *--top = NULL;                                    // a return address for entry: none
-    *--top = (void *)entry;
-    for (int i = 0; i < 6; i++) *--top = NULL;
-    *place = top;
+static void make_place(Place *place, char *stack, size_t bytes, void (*entry)(void)) {
+    void **top = (void **)(stack + bytes - 64); // 16-aligned
+    *--top = NULL;                              // a return address for entry: none
+    *place = {top, NULL, (void *)entry};
 }
-static void switch_place(Place *from, Place *to) {
-    emulate_switch(from, *to);
+
+// In line and by jumps: a call that returns elsewhere is a misprediction for the processor, twice.
+static inline __attribute__((always_inline)) void switch_place(Place *from, Place *to) {
+    asm volatile("mov %%rsp,(%0)\n mov %%rbp,8(%0)\n lea 1f(%%rip),%%rax\n mov %%rax,16(%0)\n"
+                 "mov (%1),%%rsp\n mov 8(%1),%%rbp\n jmp *16(%1)\n 1:\n"
+                 : "+D"(from), "+S"(to)
+                 :
+                 : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+                   "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                   "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "cc", "memory");
 }
 #else
 #include <ucontext.h>
 typedef ucontext_t Place;
 
-static void make_place(Place *place, char *stack, void (*entry)(void)) {
+static void make_place(Place *place, char *stack, size_t bytes, void (*entry)(void)) {
     getcontext(place);
     place->uc_stack.ss_sp = stack;
-    place->uc_stack.ss_size = STACK_BYTES;
+    place->uc_stack.ss_size = bytes;
     place->uc_link = NULL;
     makecontext(place, entry, 0);
 }
@@ -71,17 +76,16 @@ static void switch_place(Place *from, Place *to) {
 
 // ---- state --------------------------------------------------------------------------------------
 
-typedef enum { READY, AT_BARRIER, IN_WARP, DONE } State;
+typedef enum { READY, AT_BARRIER, IN_WARP, DONE, STATES } State;
 
 typedef struct {
     Place place;
     char *stack;
-    State state;
     const char *file; // where it waits
     int line, flip;
     unsigned mask;
     uint64_t value;
-    dim3 index;
+    EmulateIndex index;
     void *asan, *tsan;
 } Fiber;
 
@@ -93,6 +97,8 @@ typedef struct {
 // One launch at a time per thread of the host.
 typedef struct {
     Fiber fibers[MOST_THREADS];
+    unsigned char states[MOST_THREADS];
+    int in[STATES], waiting[MOST_WARPS]; // fibers in a state; of a warp, for each other
     int made, count, running;
     Place scheduler;
     void *scheduler_tsan, *scheduler_asan;
@@ -103,8 +109,8 @@ typedef struct {
     const char *kernel;
     EmulateBody body;
     void *context;
-    char barrier_sync[2], warp_sync[MOST_THREADS / LANES][2], begin_sync, end_sync;
-    unsigned barriers, exchanges[MOST_THREADS / LANES];
+    char barrier_sync[2], warp_sync[MOST_WARPS][2], begin_sync, end_sync;
+    unsigned barriers, exchanges[MOST_WARPS];
 } Machine;
 
 static thread_local Machine *machine;
@@ -130,6 +136,12 @@ static void release(void *address) {
     __tsan_release(address);
 #endif
     (void)address;
+}
+
+static void set_state(int index, State state) {
+    machine->in[machine->states[index]]--;
+    machine->states[index] = (unsigned char)state;
+    machine->in[state]++;
 }
 
 // ---- fibers -------------------------------------------------------------------------------------
@@ -176,7 +188,7 @@ static void fiber_main(void) {
         acquire(&machine->begin_sync);
         machine->body(machine->context);
         release(&machine->end_sync);
-        self->state = DONE;
+        set_state(machine->running, DONE);
         to_scheduler(self);
     }
 }
@@ -186,7 +198,8 @@ static void make_fibers(int count) {
         Fiber *fiber = &machine->fibers[machine->made];
         fiber->stack = (char *)malloc(STACK_BYTES);
         if (!fiber->stack) stop(fiber, "no memory for its stack");
-        make_place(&fiber->place, fiber->stack, fiber_main);
+        make_place(&fiber->place, fiber->stack,
+                   STACK_BYTES - (size_t)machine->made * STACK_SHIFT % STACK_SHIFTS, fiber_main);
 #ifdef P2S_EMULATE_TSAN
         fiber->tsan = __tsan_create_fiber(0);
 #endif
@@ -201,7 +214,7 @@ void emulate_barrier(const char *file, int line) {
     Fiber *self = current();
     unsigned turn = machine->barriers % 2;
     release(&machine->barrier_sync[turn]);
-    self->state = AT_BARRIER;
+    set_state(machine->running, AT_BARRIER);
     self->file = file;
     self->line = line;
     to_scheduler(self);
@@ -213,7 +226,8 @@ uint64_t emulate_exchange(unsigned mask, uint64_t value, int flip, const char *f
     int index = machine->running, warp = index / LANES;
     unsigned turn = machine->exchanges[warp] % 2;
     release(&machine->warp_sync[warp][turn]);
-    self->state = IN_WARP;
+    set_state(index, IN_WARP);
+    machine->waiting[warp]++;
     self->file = file;
     self->line = line;
     self->mask = mask;
@@ -257,10 +271,9 @@ static void drop_shared(void) {
 
 // ---- scheduling ---------------------------------------------------------------------------------
 
-static void wake_warp(int warp) {
+static void wake_warp(int warp, int count) {
     uint64_t values[LANES];
-    int first = warp * LANES, count = machine->count - first;
-    if (count > LANES) count = LANES;
+    int first = warp * LANES;
     Fiber *lanes = &machine->fibers[first];
     for (int i = 0; i < count; i++) {
         values[i] = lanes[i].value;
@@ -271,57 +284,51 @@ static void wake_warp(int warp) {
             stop(&lanes[i], "the mask of a shuffle does not name the lanes that take part");
     }
     machine->exchanges[warp]++;
+    machine->waiting[warp] = 0;
     for (int i = 0; i < count; i++) {
         int from = i ^ lanes[i].flip;
         lanes[i].value = from < count ? values[from] : values[i];
-        lanes[i].state = READY;
+        set_state(first + i, READY);
     }
 }
 
-static int count_in(State state, int first, int last) {
-    int found = 0;
-    for (int i = first; i < last; i++) found += machine->fibers[i].state == state;
-    return found;
-}
-
-static bool wake_warps(void) {
-    bool any = false;
-    for (int first = 0; first < machine->count; first += LANES) {
-        int last = first + LANES < machine->count ? first + LANES : machine->count;
-        if (count_in(IN_WARP, first, last) < last - first) continue;
-        wake_warp(first / LANES);
-        any = true;
+// Until each lane has ended, is at a barrier or waits for one that is.
+static void run_warp(int warp) {
+    int first = warp * LANES, count = machine->count - first;
+    if (count > LANES) count = LANES;
+    for (;;) {
+        for (int i = first; i < first + count; i++)
+            if (machine->states[i] == READY) resume(i);
+        if (machine->waiting[warp] < count) return;
+        wake_warp(warp, count);
     }
-    return any;
 }
 
 static const Fiber *first_in(State state) {
     for (int i = 0; i < machine->count; i++)
-        if (machine->fibers[i].state == state) return &machine->fibers[i];
+        if (machine->states[i] == state) return &machine->fibers[i];
     return &machine->fibers[0];
 }
 
 static void wake_barrier(void) {
     const Fiber *first = first_in(AT_BARRIER);
     for (int i = 0; i < machine->count; i++) {
-        Fiber *fiber = &machine->fibers[i];
+        const Fiber *fiber = &machine->fibers[i];
         if (fiber->file != first->file || fiber->line != first->line)
             stop(fiber, "waits at another barrier than the rest of its block");
-        fiber->state = READY;
+        set_state(i, READY);
     }
     machine->barriers++;
 }
 
-// Runs what is ready; then frees who waits for each other, or says who waits for ever.
+// Runs what is ready; then frees who waits at the barrier, or says who waits for ever.
 static void run_block(void) {
     for (;;) {
-        for (int i = 0; i < machine->count; i++)
-            if (machine->fibers[i].state == READY) resume(i);
-        if (count_in(READY, 0, machine->count) > 0 || wake_warps()) continue;
-        if (count_in(DONE, 0, machine->count) == machine->count) return;
-        if (count_in(AT_BARRIER, 0, machine->count) == machine->count)
+        for (int warp = 0; warp * LANES < machine->count; warp++) run_warp(warp);
+        if (machine->in[DONE] == machine->count) return;
+        if (machine->in[AT_BARRIER] == machine->count)
             wake_barrier();
-        else if (count_in(DONE, 0, machine->count) > 0 && count_in(AT_BARRIER, 0, machine->count))
+        else if (machine->in[DONE] > 0 && machine->in[AT_BARRIER] > 0)
             stop(first_in(DONE), "has left while others wait at a barrier");
         else
             stop(first_in(IN_WARP), "waits for lanes that never come");
@@ -333,11 +340,35 @@ static void start_block(dim3 size) {
     for (unsigned z = 0; z < size.z; z++)
         for (unsigned y = 0; y < size.y; y++)
             for (unsigned x = 0; x < size.x; x++, i++) {
-                machine->fibers[i].state = READY;
+                machine->states[i] = READY;
                 machine->fibers[i].file = NULL;
-                machine->fibers[i].index = dim3(x, y, z);
+                machine->fibers[i].index = {x, y, z};
             }
+    memset(machine->in, 0, sizeof machine->in);
+    memset(machine->waiting, 0, sizeof machine->waiting);
+    machine->in[READY] = machine->count;
     release(&machine->begin_sync);
+}
+
+// Appends a kernel that runs for the first time to the file that P2S_EMULATE_LIST names, by which
+// scripts/check_kernels.sh sees that all have run.
+static void list(const char *kernel) {
+    enum { MOST = 512 };
+    static const char *seen[MOST];
+    static int count;
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    const char *path = getenv("P2S_EMULATE_LIST");
+    if (!path) return;
+    pthread_mutex_lock(&lock);
+    int i = 0;
+    while (i < count && seen[i] != kernel) i++;
+    FILE *file = i == count ? fopen(path, "a") : NULL;
+    if (file) {
+        fprintf(file, "%s\n", kernel);
+        fclose(file);
+        if (count < MOST) seen[count++] = kernel;
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 int emulate_launch(const char *kernel, dim3 grid, dim3 block, EmulateBody body, void *context) {
@@ -351,17 +382,18 @@ int emulate_launch(const char *kernel, dim3 grid, dim3 block, EmulateBody body, 
 #ifdef P2S_EMULATE_TSAN
     machine->scheduler_tsan = __tsan_get_current_fiber();
 #endif
+    list(kernel);
     machine->kernel = kernel;
     machine->body = body;
     machine->context = context;
     machine->count = (int)threads;
-    emulate_block_size = block;
-    emulate_grid_size = grid;
+    emulate_block_size = {block.x, block.y, block.z};
+    emulate_grid_size = {grid.x, grid.y, grid.z};
     make_fibers(machine->count);
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {
-                emulate_block = dim3(x, y, z);
+                emulate_block = {x, y, z};
                 start_block(block);
                 run_block();
                 acquire(&machine->end_sync);

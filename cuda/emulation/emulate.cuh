@@ -23,8 +23,11 @@ struct dim3 {
     dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
 
-// Where the running fiber is.
-extern thread_local dim3 emulate_thread, emulate_block, emulate_block_size, emulate_grid_size;
+// Where the running fiber is. Without a constructor, so that no access asks whether it has run.
+struct EmulateIndex {
+    unsigned x, y, z;
+};
+extern __thread EmulateIndex emulate_thread, emulate_block, emulate_block_size, emulate_grid_size;
 #define threadIdx emulate_thread
 #define blockIdx emulate_block
 #define blockDim emulate_block_size

@@ -201,6 +201,25 @@ static int no_update_after_stop(void) {
     return 0;
 }
 
+// ---- values -------------------------------------------------------------------------------------
+
+static int fills(void) {
+    static const Dtype types[] = {F32, BF16};
+    float values[301];
+    backend_use(cuda);
+    for (int i = 0; i < 2; i++) {
+        Tensor *tensor = tensor_new(SHAPE(types[i], 301));
+        int result = tensor ? tensor_fill(tensor, -2.5) : -1;
+        if (result == 0) result = tensor_read_float(tensor, values);
+        tensor_free(tensor);
+        if (result != 0) return -1;
+        for (int k = 0; k < 301; k++)
+            if (values[k] != -2.5f) return fail("fill", dtype_name(types[i]));
+    }
+    printf("ok   fill: every element, in both types\n");
+    return 0;
+}
+
 // ---- bf16 copies of weights ---------------------------------------------------------------------
 
 static bool follows(const Tensor *weight) {
@@ -372,8 +391,9 @@ static int check_all(void) {
         "train.checkpoint_every=3",
         "data.sets=scenes:count=4:height=16:width=16,scenes:count=4:height=16:width=24",
         NULL};
-    if (no_update_after_stop() != 0 || copies_follow() != 0 || goes_on_plainly() != 0 ||
-        list_is_sent_again() != 0 || list_is_not_named_longer() != 0 || kernels_are_named() != 0)
+    if (fills() != 0 || no_update_after_stop() != 0 || copies_follow() != 0 ||
+        goes_on_plainly() != 0 || list_is_sent_again() != 0 || list_is_not_named_longer() != 0 ||
+        kernels_are_named() != 0)
         return -1;
     if (compare("prompt2seg", "prompt2seg-parts", parts, 3) != 0) return -1;
     if (SLOW) return 0;
