@@ -15,8 +15,8 @@ typedef struct {
     const char *device, *type; // type: f32, tf32 or bf16, as train.precision
     const char *out;           // tune: the table
     int64_t threads, batch, tokens, instances;
-    double seconds; // of measuring, per case
-    Integers n;
+    double seconds;                  // of measuring, per case
+    Integers n, batches;             // batches: of a step; batch is the first
     const char *data, *path, *split; // loader: the set
     Integers workers;
     int64_t count;

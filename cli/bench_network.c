@@ -204,28 +204,37 @@ static int say(const NetworkBench *bench, const char *name, double seconds, bool
     const BackendStats stats = backend_current()->stats();
     return bench_say(
         options,
-        json_pack("{s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:i,s:f,s:I,s:I,s:I,s:I,s:I,s:I}", "case", name,
+        json_pack("{s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:i,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "case", name,
                   "kind", options->kind, "model", path_name(options->model), "size", options->size,
                   "batch", (json_int_t)bench->batch_size, "settings", options->device, "type",
                   options->type, "threads", cpu_threads(), "seconds", seconds, "peak_rss",
                   (json_int_t)machine_peak_rss(), "baseline_rss", (json_int_t)bench->baseline_rss,
                   "static_bytes", (json_int_t)static_bytes(bench, trains), "held_bytes",
-                  (json_int_t)stats.held, "steps", (json_int_t)bench->steps, "replays",
+                  (json_int_t)stats.held, "peak_bytes", (json_int_t)stats.peak, "steps",
+                  (json_int_t)bench->steps, "replays",
                   (json_int_t)(stats.replays - bench->replays)));
 }
 
-static int begin(NetworkBench *bench, const BenchOptions *options, bool trains) {
+static int open_bench(NetworkBench *bench, const BenchOptions *options, bool trains) {
     *bench = (NetworkBench){.options = options,
                             .batch_size = options->batch > 0 ? options->batch : 1,
                             .baseline_rss = machine_peak_rss()};
-    if (fill_config(bench) != 0 || open_model(bench, trains) != 0) return -1;
-    return make_batch(bench);
+    return fill_config(bench) != 0 ? -1 : open_model(bench, trains);
 }
 
-static int end(NetworkBench *bench, int result) {
+static int begin(NetworkBench *bench, const BenchOptions *options, bool trains) {
+    return open_bench(bench, options, trains) == 0 ? make_batch(bench) : -1;
+}
+
+static void drop_batch(NetworkBench *bench) {
     tape_reset();
     step_done(&bench->step);
     batch_free(bench->host);
+    bench->host = NULL;
+}
+
+static int end(NetworkBench *bench, int result) {
+    drop_batch(bench);
     tensor_free(bench->latent);
     optimizer_done(&bench->optimizer);
     model_free(bench->model);
@@ -239,16 +248,46 @@ static int time_and_say(NetworkBench *bench, const char *name, BenchWork work, b
     return seconds < 0 ? -1 : say(bench, name, seconds, trains);
 }
 
+static int step_of_batch(NetworkBench *bench) {
+    int result = make_batch(bench);
+    // A device that records does so in the second step.
+    for (int i = 0; result == 0 && step_is_late() && i < 2; i++) result = step(bench) < 0 ? -1 : 0;
+    bench->steps = 0;
+    bench->replays = backend_current()->stats().replays;
+    return result == 0 ? time_and_say(bench, "step", step, true) : -1;
+}
+
+// What a batch has left on the device must not count as the next one's, or take its room.
+static void forget_batch(NetworkBench *bench) {
+    const Backend *backend = backend_current();
+    drop_batch(bench);
+    if (backend->trim) backend->trim();
+    backend->reset_stats();
+}
+
+// A row that says why there is none: of several batches one that does not fit ends no other.
+static int say_failed(const NetworkBench *bench) {
+    const BenchOptions *options = bench->options;
+    return bench_say(options, json_pack("{s:s,s:s,s:s,s:s,s:I,s:s,s:s}", "case", "step", "kind",
+                                        options->kind, "model", path_name(options->model), "size",
+                                        options->size, "batch", (json_int_t)bench->batch_size,
+                                        "type", options->type, "failed", error_take()));
+}
+
 int bench_step(const BenchOptions *options) {
     NetworkBench bench;
     ParamSet *sets[TASK_SETS];
-    int result = begin(&bench, options, true);
+    const int count = options->batches.count > 0 ? options->batches.count : 1;
+    int good = 0, result = open_bench(&bench, options, true);
     if (result == 0) result = optimizer_begin(&bench.optimizer, sets, task_sets(bench.model, sets));
-    // A device that records does so in the second step.
-    for (int i = 0; result == 0 && step_is_late() && i < 2; i++) result = step(&bench) < 0 ? -1 : 0;
-    bench.steps = 0;
-    bench.replays = backend_current()->stats().replays;
-    if (result == 0) result = time_and_say(&bench, "step", step, true);
+    for (int i = 0; result == 0 && i < count; i++) {
+        if (options->batches.count > 0) bench.batch_size = options->batches.items[i];
+        const bool done = step_of_batch(&bench) == 0;
+        good += done;
+        if (!done) result = count > 1 ? say_failed(&bench) : -1;
+        if (count > 1) forget_batch(&bench);
+    }
+    if (result == 0 && good == 0) result = error_int("no batch could be timed");
     return end(&bench, result);
 }
 

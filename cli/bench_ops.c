@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_LEAVES = 3, LEAST = 3 };
+enum { MAX_LEAVES = 3, LEAST = 3, PERIOD = 1 << 20 }; // of random numbers, which repeat
 
 // One case: leaves, how to make the result from them, and what is timed.
 typedef struct Work {
@@ -32,7 +32,8 @@ static Tensor *random_leaf(Dtype type, int ndim, const int64_t *shape) {
     Tensor *leaf = tensor_new(type, ndim, shape);
     float *values = leaf ? array_new((size_t)tensor_numel(leaf), sizeof *values) : NULL;
     Rng rng = rng_stream(1, "bench", 0, 0);
-    for (int64_t i = 0; values && i < tensor_numel(leaf); i++) values[i] = (float)rng_uniform(&rng);
+    for (int64_t i = 0; values && i < tensor_numel(leaf); i++)
+        values[i] = i < PERIOD ? (float)rng_uniform(&rng) : values[i - PERIOD];
     if (!values || tensor_write_float(leaf, values) != 0) {
         tensor_free(leaf);
         leaf = NULL;
@@ -74,6 +75,9 @@ static double run(void *context) {
     return done ? seconds : -1;
 }
 
+// What asking the device and waiting for it takes by itself: no time of its kernels.
+static double latency;
+
 // Bit i of `gradients`: leaf i needs one.
 static double time_of(Work *work, const BenchOptions *options, bool backward, unsigned gradients) {
     for (int i = 0; i < MAX_LEAVES; i++) {
@@ -81,7 +85,9 @@ static double time_of(Work *work, const BenchOptions *options, bool backward, un
         work->leaves[i]->needs_grad = gradients >> i & 1;
     }
     work->backward = backward;
-    return bench_median(run, work, options->seconds < 0 ? 0.5 : options->seconds, LEAST);
+    const double spend = options->seconds < 0 ? 0.5 : options->seconds;
+    const double seconds = bench_median(run, work, spend, LEAST);
+    return seconds < 0 ? seconds : fmax(seconds - latency, 1e-9);
 }
 
 static Tensor *conv_forward(Work *work) {
@@ -219,9 +225,10 @@ static int bench_families(const BenchOptions *options, const MachinePeak *peak) 
 // What a device with memory of its own reaches: the largest product and copy, of the type that is
 // timed.
 static int device_peak(const BenchOptions *options, MachinePeak *peak) {
-    enum { SIDE = 8192, ROUNDS = 10 };
-    Tensor *a = random_leaf(type_of(options), DIMS(1, SIDE, SIDE)),
-           *b = random_leaf(type_of(options), DIMS(1, SIDE, SIDE));
+    enum { ROUNDS = 10 };
+    const int side = options->seconds == 0 ? 1024 : 8192; // 0: only that it runs
+    Tensor *a = random_leaf(type_of(options), DIMS(1, side, side)),
+           *b = random_leaf(type_of(options), DIMS(1, side, side));
     const size_t bytes = a ? tensor_bytes(a) : 0;
     double product = 1e9, copy = 1e9;
     int result = a && b ? 0 : -1;
@@ -237,9 +244,18 @@ static int device_peak(const BenchOptions *options, MachinePeak *peak) {
         if (result == 0) result = bench_wait(b);
         copy = fmin(copy, (clock_seconds() - start) / ROUNDS);
     }
+    latency = 1;
+    for (int round = 0; result == 0 && round < ROUNDS; round++) {
+        double start = clock_seconds();
+        result = backend_current()->copy(b->data, a->data, sizeof(float));
+        if (result == 0) result = bench_wait(b);
+        latency = fmin(latency, clock_seconds() - start);
+    }
+    product = fmax(product - latency, 1e-9);
+    copy = fmax(copy - latency / ROUNDS, 1e-9);
     tensor_free(a);
     tensor_free(b);
-    *peak = (MachinePeak){.matmul_gflops = 2.0 * SIDE * SIDE * SIDE / product / 1e9,
+    *peak = (MachinePeak){.matmul_gflops = 2.0 * pow(side, 3) / product / 1e9,
                           .copy_gbps = 2.0 * (double)bytes / copy / 1e9};
     return result;
 }
@@ -248,14 +264,19 @@ int bench_ops(const BenchOptions *options) {
     MachinePeak peak;
     const bool device = !backend_current()->host_memory;
     if ((device ? device_peak(options, &peak) : machine_peak(&peak)) != 0) return -1;
-    int result = bench_say(options, json_pack("{s:s,s:s,s:f,s:f,s:f,s:i}", "case", "machine",
-                                              "type", options->type, "fma_gflops", peak.fma_gflops,
-                                              "matmul_gflops", peak.matmul_gflops, "copy_gbps",
-                                              peak.copy_gbps, "threads", cpu_threads()));
-    const bool families = device || (options->only && strcmp(options->only, "sd2") == 0);
+    int result =
+        bench_say(options, json_pack("{s:s,s:s,s:f,s:f,s:f,s:f,s:i}", "case", "machine", "type",
+                                     options->type, "fma_gflops", peak.fma_gflops, "matmul_gflops",
+                                     peak.matmul_gflops, "copy_gbps", peak.copy_gbps,
+                                     "latency_seconds", latency, "threads", cpu_threads()));
+    const bool families = options->only && strcmp(options->only, "sd2") == 0;
     if (result == 0 && (families || !options->only)) result = bench_families(options, &peak);
     if (result != 0 || families) return result;
-    const int failed =
-        op_cases_bench(options->only, options->json, machine_gflops(&peak), peak.copy_gbps, stdout);
+    const CaseBench how = {.backend = backend_current(),
+                           .real = type_of(options),
+                           .gflops = machine_gflops(&peak),
+                           .gbps = peak.copy_gbps,
+                           .latency = latency};
+    const int failed = op_cases_bench(&how, options->only, options->json, stdout);
     return failed > 0 ? error_int("%d cases could not be timed", failed) : failed;
 }

@@ -26,8 +26,8 @@ typedef struct {
     FILE *out;
     CaseCounts counts;
     const char *op;
-    const Backend *device;         // check_device only
-    double peak_gflops, peak_gbps; // bench only
+    const Backend *device;  // check_device only
+    const CaseBench *bench; // bench only
 } Session;
 
 // ---- leaves -------------------------------------------------------------------------------------
@@ -527,30 +527,40 @@ static double tensors_bytes(Tensor *const *tensors, int count, const Tensor *mor
     return sum;
 }
 
+// Until a device has done what it was asked.
+static int wait_for(const CaseBench *how, const Tensor *tensor) {
+    char byte[8];
+    if (how->backend->host_memory || tensor_bytes(tensor) == 0) return 0;
+    return how->backend->read(byte, tensor->data, dtype_size(tensor->dtype));
+}
+
 // Best of several rounds (the machine may be shared): forward, backward seconds, bytes touched.
-static int time_variant(const OpVariant *variant, double seconds[2], double *bytes) {
+static int time_variant(const Session *session, const OpVariant *variant, double seconds[2],
+                        double *bytes) {
     CaseRun run;
+    const CaseBench *how = session->bench;
     seconds[0] = seconds[1] = INFINITY;
-    const RunAs as = {.backend = cpu_backend(), .real = F32};
+    const RunAs as = {.backend = how->backend, .real = how->real, .layer = is_layer(session->op)};
     if (!start(&run, variant, &as)) return -1;
     double begin = clock_seconds();
     for (int round = 0; round < 3 || (round < 50 && clock_seconds() - begin < 0.6); round++) {
         tape_record(true);
         double t0 = clock_seconds();
         Tensor *y = tape_keep(variant->forward(&run));
+        if (!y || wait_for(how, y) != 0) break;
         double t1 = clock_seconds();
-        if (!y) break;
         *bytes = tensors_bytes(run.inputs, run.count, y);
         Tensor *dy = cotangent(&run, y);
+        if (!dy || wait_for(how, dy) != 0) break;
         double t2 = clock_seconds();
-        if (y->needs_grad && tape_backward_from(y, dy) != 0) break;
+        if (y->needs_grad && (tape_backward_from(y, dy) != 0 || wait_for(how, dy) != 0)) break;
         double t3 = clock_seconds();
         tensor_free(dy);
         tape_record(false);
         tape_reset();
         if (round == 0) continue; // first run makes primitives and touches pages
-        if (t1 - t0 < seconds[0]) seconds[0] = t1 - t0;
-        if (t3 - t2 < seconds[1]) seconds[1] = t3 - t2;
+        seconds[0] = fmin(seconds[0], fmax(t1 - t0 - how->latency, 1e-9));
+        seconds[1] = fmin(seconds[1], fmax(t3 - t2 - how->latency, 1e-9));
     }
     finish(&run);
     return isfinite(seconds[0]) ? 0 : -1;
@@ -558,12 +568,12 @@ static int time_variant(const OpVariant *variant, double seconds[2], double *byt
 
 // What limits the forward pass: the larger share of the machine's arithmetic or memory rate.
 static double share_of(const Session *session, double gflops, double gbps) {
-    return fmax(gflops / session->peak_gflops, gbps / session->peak_gbps);
+    return fmax(gflops / session->bench->gflops, gbps / session->bench->gbps);
 }
 
 static void bench_variant(Session *session, const OpVariant *variant) {
     double seconds[2], bytes = 0;
-    if (time_variant(variant, seconds, &bytes) != 0) {
+    if (time_variant(session, variant, seconds, &bytes) != 0) {
         report_error(session, "bench", variant->name);
         return;
     }
@@ -587,12 +597,12 @@ static void bench_variant(Session *session, const OpVariant *variant) {
     fflush(session->out);
 }
 
-int op_cases_bench(const char *only, bool json, double peak_gflops, double peak_gbps, FILE *out) {
-    Session session = {
-        .json = json, .out = out, .peak_gflops = peak_gflops, .peak_gbps = peak_gbps};
+int op_cases_bench(const CaseBench *how, const char *only, bool json, FILE *out) {
+    Session session = {.json = json, .out = out, .bench = how};
     if (!is_known(only)) return -1;
     for (int i = 0; i < CASE_COUNT(cases); i++) {
         session.op = cases[i]->op;
+        if (how->real == BF16 && !has_bf16(session.op)) continue;
         for (int k = 0; is_wanted(cases[i], only) && k < cases[i]->variant_count; k++)
             if (cases[i]->variants[k].bench) bench_variant(&session, &cases[i]->variants[k]);
     }

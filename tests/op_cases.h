@@ -111,8 +111,14 @@ int op_cases_check_device(const Backend *device, const char *only, bool json, FI
 // size. Takes minutes.
 int op_cases_check_large(const char *only, bool json, FILE *out, CaseCounts *counts);
 
-// Times the bench variants on the fast back end, and says what share of the machine's rates, which
-// the caller has measured, the forward pass reaches. Returns as op_cases_check.
-int op_cases_bench(const char *only, bool json, double peak_gflops, double peak_gbps, FILE *out);
+// Times the bench variants, and says what share of the rates that the caller has measured the
+// forward pass reaches. Returns as op_cases_check.
+typedef struct {
+    const Backend *backend;
+    Dtype real; // F32 or, of the ops that have it, BF16
+    double gflops, gbps;
+    double latency; // seconds that asking a device and waiting for it take; 0 on the host
+} CaseBench;
+int op_cases_bench(const CaseBench *how, const char *only, bool json, FILE *out);
 
 #endif
