@@ -59,7 +59,7 @@ cp -r models/miniature "$out/models/"
 cp -r configs/miniature "$out/configs/"
 cp -r tests/fixtures "$out/tests/"
 mkdir -p "$out/scripts" "$out/bench/results"
-cp scripts/cuda_check.sh scripts/check_cuda_step.sh scripts/compare_runs.py \
+cp scripts/cuda_check.sh scripts/cuda_report.py scripts/check_cuda_step.sh scripts/compare_runs.py \
     scripts/check_fixtures.py scripts/check_recording.sh scripts/check_processes.sh "$out/scripts/"
 # shellcheck disable=SC2016
 printf '#!/bin/sh\nexec "$(dirname "$0")/scripts/cuda_check.sh" "$@"\n' >"$out/cuda_check.sh"

@@ -3,12 +3,14 @@
 """Compares two runs of the same config on two devices: the losses of their steps, and, where both
 kept checkpoint step-1, the gradient of every parameter at the first step, from its first moment.
 
-    compare_runs.py RUN OTHER [--loss 1e-4] [--gradient 1e-3] [--from-step 1]
+    compare_runs.py RUN OTHER [--loss 1e-5] [--gradient 1e-4] [--twin TWIN]
 
 --loss is the largest relative difference of a step's loss, --gradient that of a parameter's
 gradient as root of summed squares; a parameter whose gradient is far below the largest is measured
-against the largest. Prints one JSON object; exit code 1 when a limit is passed. Needs nothing but
-Python.
+against the largest. TWIN is RUN with other roundings on the same device: where its rounding has
+taken it from RUN, OTHER may be three times as far, at a step by what was the most up to there. So
+the limit grows as the training multiplies rounding, and not by guess (scripts/fidelity/training.py,
+trajectory). Prints one JSON object; exit code 1 when a limit is passed. Needs nothing but Python.
 """
 import argparse
 import array
@@ -70,30 +72,56 @@ def compare_gradients(one, other):
     return worst, where
 
 
+def loss_errors(one, other):
+    """Of every step: the relative difference; infinite where it is no number."""
+    errors = {}
+    for step, loss in one.items():
+        error = abs(loss - other[step]) / max(abs(loss), 1e-30)
+        errors[step] = error if error == error else math.inf
+    return errors
+
+
+def read_losses(run, steps=None):
+    found = losses(run)
+    if not found or (steps is not None and set(found) != steps):
+        sys.exit(f"compare_runs: {run} has {len(found)} steps" + (f", not {len(steps)}" if steps else ""))
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("run")
     parser.add_argument("other")
-    parser.add_argument("--loss", type=float, default=1e-4)
-    parser.add_argument("--gradient", type=float, default=1e-3)
-    parser.add_argument("--from-step", type=int, default=1)
+    parser.add_argument("--loss", type=float, default=1e-5)
+    parser.add_argument("--gradient", type=float, default=1e-4)
+    parser.add_argument("--twin")
     a = parser.parse_args()
-    one, other = losses(a.run), losses(a.other)
-    steps = sorted(set(one) & set(other))
-    if not steps or set(one) != set(other):
-        sys.exit(f"compare_runs: {len(one)} and {len(other)} steps, {len(steps)} of them the same")
-    errors = {s: abs(one[s] - other[s]) / max(abs(one[s]), 1e-30) for s in steps if s >= a.from_step}
-    step = max(errors, key=lambda s: errors[s] if errors[s] == errors[s] else math.inf)
-    row = {"case": "runs", "run": a.run, "other": a.other, "steps": len(steps),
-           "loss_error": errors[step], "loss_error_step": step, "loss_limit": a.loss,
-           "first_loss_error": errors.get(1), "last_loss_error": errors[steps[-1]]}
-    good = errors[step] <= a.loss
+    one = read_losses(a.run)
+    errors = loss_errors(one, read_losses(a.other, set(one)))
+    drifts = loss_errors(one, read_losses(a.twin, set(one))) if a.twin else {}
+    drift, most, step = 0, -1, 0
+    for s in sorted(errors):  # the step that is nearest to its limit, or farthest beyond
+        drift = max(drift, drifts.get(s, 0))
+        share = errors[s] / max(a.loss, 3 * drift)
+        if share > most:
+            most, step, limit = share, s, max(a.loss, 3 * drift)
+    last = max(errors)
+    row = {"case": "runs", "run": a.run, "other": a.other, "steps": len(errors), "loss_error": errors[step],
+           "loss_error_step": step, "loss_limit": limit, "first_loss_error": errors[min(errors)],
+           "last_loss_error": errors[last]}
+    if drifts:
+        row.update(twin_first_loss_error=drifts[min(drifts)], twin_last_loss_error=drifts[last], twin_loss_error=drift)
+    good = most <= 1
     mine, theirs = gradients(a.run), gradients(a.other)
     if mine and theirs:
         worst, where = compare_gradients(mine, theirs)
-        row.update(parameters=len(mine), gradient_error=worst, gradient_error_of=where,
-                   gradient_limit=a.gradient)
-        good = good and worst <= a.gradient
+        limit = a.gradient
+        if a.twin:
+            spread = compare_gradients(mine, gradients(a.twin))[0]
+            limit = max(limit, 3 * spread)
+            row["twin_gradient_error"] = spread
+        row.update(parameters=len(mine), gradient_error=worst, gradient_error_of=where, gradient_limit=limit)
+        good = good and worst <= limit
     row["ok"] = bool(good)
     print(json.dumps(row))
     return 0 if good else 1

@@ -3,27 +3,42 @@
 # Everything that only a GPU can show, in one command of at most ten minutes: that the CUDA back end
 # computes what the CPU does, that its kernels touch no memory that is not theirs, and how fast it
 # is beside the device's limits and PyTorch.
-#   scripts/cuda_check.sh [OUT.json]   from a clone with build/release/p2s, or OUT/cuda_check.sh of a
-#                                      bundle (scripts/bundle.sh)
-#   scripts/cuda_check.sh --rehearse   without a GPU: the stages that check, on the emulated device
-#                                      (p2s-emulated beside p2s); says what it skips, writes nothing
+#   scripts/cuda_check.sh [--out DIR] [--resume OUT.json]
+#       from a clone with build/release/p2s, or OUT/cuda_check.sh of a bundle (scripts/bundle.sh).
+#       --resume: what an earlier call did well is taken from its results, and the rest done
+#   scripts/cuda_check.sh --rehearse [--out DIR]
+#       without a GPU: every stage that can, small, on the emulated device (p2s-emulated beside
+#       p2s); says what it skips. Its times mean nothing
 # Needs a driver, the toolkit's libraries (looked for beside nvcc, in /usr/local/cuda* and in
 # Python's packages) and python3; compute-sanitizer and PyTorch with diffusers are used if there.
-# Writes bench/results/<date>-<device>.json: an object with the machine, every stage with its time
-# and result, and every row that was measured; and the same with .md: tables, with ratios.
+# Writes three files to DIR (default bench/results), named <date>-<device>: .json, an object with
+# the machine, every stage with its time and result, and every row that was measured; .md, tables
+# of it; .log, what the stages said. They are written anew after every stage, so that a call that is
+# cut off has its results too.
 # Exit code: 0 all good, 1 a stage failed, 3 no GPU.
 #   P2S_BUDGET=SECONDS   of all stages (default 570); what does not fit is left out, and listed
 #   P2S_ONLY="STAGE ..." only these stages
-#   P2S_LOGS=DIR         where the logs stay (default: beside the results)
 #   P2S_BUILD=DIR        the clone's build (default build/release)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 # ---- the machine ---------------------------------------------------------------------------------
 
-rehearse=
-[ "${1:-}" = --rehearse ] && rehearse=1 && shift
-budget=${P2S_BUDGET:-$((rehearse ? 7200 : 570))}
+rehearse='' resume='' folder=bench/results
+usage() {
+    echo "usage: cuda_check.sh [--rehearse] [--out DIR] [--resume OUT.json]" >&2
+    exit 2
+}
+while [ $# -gt 0 ]; do
+    case $1 in
+    --rehearse) rehearse=1 ;;
+    --out) [ $# -gt 1 ] && folder=$2 && shift || usage ;;
+    --resume) [ $# -gt 1 ] && resume=$2 && shift || usage ;;
+    *) usage ;;
+    esac
+    shift
+done
+budget=${P2S_BUDGET:-570}
 build=${P2S_BUILD:-build/release}
 if [ -n "$rehearse" ]; then
     device="emulated device"
@@ -42,231 +57,182 @@ for path in sys.path:
     for found in sorted(glob.glob(path + "/nvidia/*/lib")): print(found)' 2>/dev/null
 }
 PATH=$PATH:/usr/local/cuda/bin
-P2S_CUDA_LIBRARIES=$(toolkit | paste -sd:)
+P2S_CUDA_LIBRARIES=$(toolkit | awk '!seen[$0]++' | paste -sd:)
 export P2S_CUDA_LIBRARIES
+# PyTorch has its own libraries and must find those alone; ours are for our programs.
+libraries=${LD_LIBRARY_PATH:-}
 if [ -x ./p2s ]; then
     program=$PWD/p2s plans=$PWD/p2s-plans
 else
     program=$(realpath "$build")/p2s${rehearse:+-emulated} plans=$(realpath "$build")/tests/planning/p2s-plans
-    export LD_LIBRARY_PATH=$P2S_CUDA_LIBRARIES:${LD_LIBRARY_PATH:-}
+    export LD_LIBRARY_PATH=$P2S_CUDA_LIBRARIES${libraries:+:$libraries}
 fi
 if ! why=$("$program" --version 2>&1); then
     echo "cuda_check: $program does not start: $why" >&2
-    [ -f NEEDS ] && echo "cuda_check: it needs $(tr '\n' ' ' <NEEDS)" >&2
+    [ -f NEEDS ] && echo "cuda_check: it needs $(tr '\n' ' ' <NEEDS), looked for in $P2S_CUDA_LIBRARIES" >&2
     exit 1
 fi
 
-out=${1:-bench/results/$(date +%F)-$(printf '%s' "$device" | tr ' A-Z' '-a-z' | tr -cd 'a-z0-9-').json}
-logs=${P2S_LOGS:-${out%.json}-logs}
-[ -z "$rehearse" ] || { logs=${P2S_LOGS:-$(mktemp -d)} out=$logs/rehearsal.json; }
-mkdir -p "$logs" "$(dirname "$out")"
-rows=$logs/rows.jsonl
-: >"$rows"
+mkdir -p "$folder"
+out=$folder/$(date +%F)-$(printf '%s' "$device" | tr ' A-Z' '-a-z' | tr -cd 'a-z0-9-')
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# Homes are read-only on some machines; compiled kernels of the driver and of PyTorch are kept here.
+export CUDA_CACHE_PATH=$work/cache TORCHINDUCTOR_CACHE_DIR=$work/inductor TRITON_CACHE_DIR=$work/triton
+export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+rows=$work/rows.jsonl log=$out.log
 failed=0
+: >"$log"
 left() { echo $((budget - SECONDS)); }
-
 say() { printf '%s\n' "$1" >>"$rows"; }
+write() { python3 scripts/cuda_report.py "$rows" "$out.json" "$@"; }
 
 # ---- stages --------------------------------------------------------------------------------------
 
-# stage NAME SECONDS COMMAND...: runs it for at most SECONDS, its output in $logs/NAME.log. Rows
+# stage NAME SECONDS COMMAND...: runs it for at most SECONDS, its output at the end of the log. Rows
 # that begin with { in its output are kept, but for a description's. A stage that does not fit in the
 # budget is left out.
 stage() {
-    local name=$1 most=$2 code=0 start=$SECONDS log
+    local name=$1 most=$2 code=0 start=$SECONDS said=$work/said
     shift 2
-    log=$logs/$name.log
     if [ -n "${P2S_ONLY:-}" ] && [[ " $P2S_ONLY " != *" $name "* ]]; then return; fi
-    if [ -n "$rehearse" ] && [[ " $rehearsed " != *" $name "* ]]; then
-        printf '%-34s skipped: needs a GPU\n' "$name"
+    if grep -qF "{\"stage\": \"$name\", \"result\": \"ok\"" "$rows"; then
+        printf '%-34s done before\n' "$name"
         return
     fi
-    [ -z "$rehearse" ] || most=$((20 * most)) # the emulated device is slow
-    [ "$most" -lt "$(left)" ] || most=$(left)
-    if [ "$most" -lt 5 ]; then
+    if [ "$(left)" -lt 5 ]; then
         printf '%-34s left out: no time left\n' "$name"
         say "{\"stage\": \"$name\", \"result\": \"left out\"}"
         return
     fi
-    timeout -k 5 "$most" "$@" >"$log" 2>"$log.err" || code=$?
+    [ "$most" -lt "$(left)" ] || most=$(left)
+    timeout -k 5 "$most" "$@" >"$said" 2>"$said.err" </dev/null || code=$?
     local result=ok
     [ $code -eq 0 ] || result="exit code $code"
     [ $code -eq 124 ] && result="stopped after $most s"
     [ $code -eq 0 ] || failed=$((failed + 1))
     printf '%-34s %-18s %4d s   %s\n' "$name" "$result" $((SECONDS - start)) \
-        "$(grep -hoE '[0-9]+ passed, [0-9]+ failed.*' "$log" | tail -n 1)"
-    [ $code -eq 0 ] || tail -n 8 "$log.err" | sed 's/^/    /'
+        "$(grep -hoE '[0-9]+ passed, [0-9]+ failed.*' "$said" | tail -n 1)"
+    [ $code -eq 0 ] || { grep -E '^FAIL|"ok": false' "$said"; tail -n 8 "$said.err"; } | cut -c1-300 | tail -n 12 | sed 's/^/    /'
+    { printf '==== %s: %s, %d s: %s\n' "$name" "$result" $((SECONDS - start)) "$*"; cat "$said" "$said.err"; } >>"$log"
     say "{\"stage\": \"$name\", \"result\": \"$result\", \"seconds\": $((SECONDS - start))}"
-    [ "$name" = device-description ] || grep -h '^{"' "$log" | sed "s/^{/{\"of\": \"$name\", /" >>"$rows"
+    [ "$name" = device-description ] || grep -h '^{"' "$said" | sed "s/^{/{\"of\": \"$name\", /" >>"$rows"
+    write 2>/dev/null || true
 }
 
-# One that is only used where it is there: a missing tool is said, not a failure.
-has() {
-    command -v "$1" >/dev/null && return
-    printf '%-34s skipped: no %s\n' "$2" "$1"
-    say "{\"stage\": \"$2\", \"result\": \"skipped: no $1\"}"
-    return 1
+# skip STAGE WHY: said, not a failure.
+skip() {
+    printf '%-34s skipped: %s\n' "$1" "$2"
+    say "{\"stage\": \"$1\", \"result\": \"skipped: $2\"}"
 }
 
-# What says something without a GPU, and ends soon.
-rehearsed="op-cases fixtures step-gradients recording recording-bf16"
+# gpu STAGE ...: a stage that says nothing without a GPU.
+gpu() {
+    if [ -n "$rehearse" ]; then skip "$1" "needs a GPU"; else stage "$@"; fi
+}
+
 smi() { [ -n "$rehearse" ] && echo none || nvidia-smi --query-gpu="$1" --format=csv,noheader -i 0; }
 echo "$device, $(smi driver_version,memory.total)"
 [ -z "$rehearse" ] || echo "A rehearsal: nothing here ran on a GPU, and no time is meant."
-say "{\"machine\": \"$device\", \"driver\": \"$(smi driver_version)\", \"date\": \"$(date +%FT%T)\", \"commit\": \"$(cat COMMIT 2>/dev/null || git rev-parse HEAD)\"}"
+if [ -n "$resume" ]; then
+    python3 scripts/cuda_report.py --rows "$resume" | grep -vE '^\{"stage": .*"result": "[^o]' >"$rows" || exit 1
+else
+    say "{\"machine\": \"$device\", \"driver\": \"$(smi driver_version)\", \"date\": \"$(date +%FT%T)\", \"commit\": \"$(cat COMMIT 2>/dev/null || git rev-parse HEAD)\"}"
+fi
+
+# What is benchmarked: Stable Diffusion 2; in a rehearsal the miniature, at sizes of no meaning.
+model=sd2 small=480x640 wide=368x1024 spend=2 batches=8,1,16,4,2 ops_of=()
+short=()
+[ -z "$rehearse" ] || {
+    model=miniature small=32x32 wide=16x64 spend=0 batches=2,1 ops_of=(binary)
+    short=(data.height=16 data.width=16)
+}
+steps() { # KIND SIZE TYPE BATCHES
+    stage "step-$1-$2-$3" 75 "$program" bench step --device cuda --model $model --kind "$1" --size "$2" \
+        --batch "$4" --type "$3" --seconds $spend --json
+}
+ops() {
+    stage "ops-$1" 60 "$program" bench ops "${ops_of[@]}" --device cuda --type "$1" --batch 8 \
+        --seconds $(awk "BEGIN { print $spend / 20 }") --json
+}
+peer() { # KIND BATCH SECONDS SETTING: each is a process of its own
+    [ -n "$has_peer" ] || return 0
+    gpu "peer-$1-$2-${4// /-}" "$3" env LD_LIBRARY_PATH="$libraries" PYTHONPATH="$peer_path" \
+        python3 peers/torch_peer.py step --device cuda --model sd2 --kind "$1" --size 480x640 --batch "$2" \
+        --bf16 --seconds 2 --setting "$4"
+}
+sanitize() { # TOOL SECONDS OP
+    stage "$1-$3" "$2" compute-sanitizer --target-processes all --error-exitcode 9 --tool "$1" \
+        "$program" check "$3" --device cuda
+}
+
+# What PyTorch needs and this machine lacks comes with the bundle.
+has_peer=1 peer_path=${PYTHONPATH:-}
+if [ -n "$rehearse" ]; then
+    skip peer "needs a GPU"
+    has_peer=
+else
+    if [ -d peers/wheels ] && ! python3 -c 'import diffusers' 2>/dev/null; then
+        python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$work/site" peers/wheels/*.whl >>"$log" 2>&1
+        peer_path=$work/site${peer_path:+:$peer_path}
+    fi
+    if ! why=$(LD_LIBRARY_PATH=$libraries PYTHONPATH=$peer_path python3 -c 'import torch, diffusers
+from diffusers import UNet2DConditionModel, AutoencoderKL, ControlNetModel' 2>&1) || [ ! -f peers/torch_peer.py ]; then
+        printf '%s\n' "$why" >>"$log"
+        skip peer "no peers/torch_peer.py, torch or diffusers"
+        has_peer=
+    fi
+fi
+
+# ---- in order of what matters most: what the budget does not reach is left out -------------------
+
+if [ -x "$plans" ]; then gpu device-description 20 "$plans" --describe; fi
 
 # Does it compute what the CPU does?
-stage op-cases 120 "$program" check --device cuda
-stage step-gradients 60 scripts/check_cuda_step.sh "$program" 1
+stage step-gradients 60 scripts/check_cuda_step.sh "$program" 1 "${short[@]}"
 stage fixtures 60 scripts/check_fixtures.py "$program" --device cuda
-stage recording 60 scripts/check_recording.sh "$program" 5
-stage recording-bf16 60 scripts/check_recording.sh "$program" 5 train.precision=bf16
-stage fifty-steps 90 scripts/check_cuda_step.sh "$program" 50 train.checkpoint_every=1000 train.warmup=5
-# Sums over the processes of a job: by NCCL in a job of one, recorded; in two where there are two GPUs.
-export P2S_NCCL=1
-if [ -n "$rehearse" ] || "$program" check minmax --device cuda >/dev/null 2>&1; then
-    stage recording-nccl 60 scripts/check_recording.sh "$program" 5
-else
-    echo "recording-nccl: skipped: no libnccl.so.2, or a program without NCCL"
-    say '{"stage": "recording-nccl", "result": "skipped: no NCCL"}'
-fi
-unset P2S_NCCL
-if [ -n "$rehearse" ] || [ "$(nvidia-smi --list-gpus | wc -l)" -lt 2 ]; then
-    echo "processes: skipped: one GPU"
-    say '{"stage": "processes", "result": "skipped: one GPU"}'
-else
-    stage processes 60 scripts/check_processes.sh p2s="$program" device=cuda
-    grep -h '^SKIP' "$logs/processes.log"
-fi
-if [ -x "$plans" ]; then
-    stage device-description 20 "$plans" --describe
-fi
+stage recording 60 scripts/check_recording.sh "$program" 4 "${short[@]}"
+stage op-cases 100 "$program" check --device cuda
 
-step() {
-    local kind=$1 size=$2 batch=$3 type=$4
-    "$program" bench step --device cuda --model sd2 --kind "$kind" --size "$size" --batch "$batch" \
-        --type "$type" --seconds 2 --json
-}
-peer() {
-    local kind=$1 size=$2 batch=$3
-    shift 3
-    python3 peers/torch_peer.py step --device cuda --model sd2 --kind "$kind" --size "$size" \
-        --batch "$batch" --bf16 "$@"
-}
-steps() { # KIND SIZE TYPE BATCH...
-    local kind=$1 size=$2 type=$3 batch
-    shift 3
-    for batch in "$@"; do
-        stage "step-$kind-$size-$batch-$type" 40 bash -c "step $kind $size $batch $type"
-    done
-}
-export -f step peer
-export program
-
-# How fast? Against the device's own limits, and whole steps beside PyTorch. What matters most comes
-# first: what the budget does not reach is left out.
-ops() {
-    stage "ops-$1" 60 "$program" bench ops sd2 --device cuda --type "$1" --batch 8 --seconds 0.2 --json
-}
+# How fast? Against the device's own limits, and whole steps beside PyTorch.
 ops bf16
-steps gen2seg 480x640 bf16 8
-steps prompt2seg 480x640 bf16 8
-if [ -d peers/wheels ]; then
-    python3 -m pip install -q --no-index --no-deps --target peers/site peers/wheels/*.whl 2>/dev/null
-    export PYTHONPATH=$PWD/peers/site:${PYTHONPATH:-}
-fi
-if [ -f peers/torch_peer.py ] && python3 -c 'import torch, diffusers' 2>/dev/null; then
-    stage peer-gen2seg-480x640-8 60 bash -c "peer gen2seg 480x640 8"
-    stage peer-prompt2seg-480x640-8 60 bash -c "peer prompt2seg 480x640 8"
-    stage peer-prompt2seg-480x640-8-compiled 120 bash -c "peer prompt2seg 480x640 8 --compile"
-    stage peer-gen2seg-480x640-8-compiled 200 bash -c "peer gen2seg 480x640 8 --compile"
-else
-    echo "peer: skipped: no torch_peer.py, torch or diffusers"
-    say '{"stage": "peer", "result": "skipped: no torch_peer.py, torch or diffusers"}'
-fi
+steps gen2seg $small bf16 $batches
+peer gen2seg 8 60 channels_last
+peer gen2seg 8 150 "channels_last compile"
+steps prompt2seg $small bf16 $batches
+steps gen2seg $wide bf16 $batches
+steps prompt2seg $wide bf16 $batches
 
 # Do kernels touch what is not theirs? racecheck sees shared memory only.
-if has compute-sanitizer memcheck; then
-    sanitize() { # TOOL SECONDS OP
-        stage "$1-${3:-all}" "$2" compute-sanitizer --target-processes all --error-exitcode 9 \
-            --tool "$1" "$program" check ${3:+"$3"} --device cuda
-    }
+if [ -n "$rehearse" ]; then
+    skip compute-sanitizer "needs a GPU"
+elif command -v compute-sanitizer >/dev/null; then
     for op in group_norm coloring_loss attention linear; do sanitize memcheck 40 $op; done
     for op in group_norm layer_norm coloring_loss; do sanitize racecheck 40 $op; done
+else
+    skip compute-sanitizer "there is none"
 fi
 
-steps gen2seg 480x640 bf16 1 16 4 2
-steps gen2seg 368x1024 bf16 8 1 16 4 2
-steps prompt2seg 480x640 bf16 1 16 4 2
-steps prompt2seg 368x1024 bf16 8 1 16 4 2
-steps gen2seg 480x640 tf32 8
+# A small learning rate: at a large one the CPU's own rounding takes a run anywhere within 20 steps.
+stage fifty-steps 90 scripts/check_cuda_step.sh "$program" $((rehearse ? 10 : 50)) train.checkpoint_every=1000 train.warmup=5 \
+    train.lr=1e-5 "${short[@]}"
+stage recording-bf16 60 scripts/check_recording.sh "$program" 4 train.precision=bf16 "${short[@]}"
+peer prompt2seg 8 60 channels_last
+peer prompt2seg 8 150 "channels_last compile"
+steps gen2seg $small tf32 ${batches%%,*}
 ops tf32
 ops f32
+for batch in 1 16 4 2; do peer gen2seg $batch 60 channels_last; done
+for batch in 1 16 4 2; do peer gen2seg $batch 150 "channels_last compile"; done
+peer gen2seg 8 60 contiguous_format
+peer gen2seg 8 150 "contiguous_format compile"
 
 # ---- results -------------------------------------------------------------------------------------
 
-python3 - "$rows" "$out" <<'PYTHON' || failed=$((failed + 1))
-import json, sys
-rows = []
-for number, line in enumerate(open(sys.argv[1]), 1):
-    try:
-        rows.append(json.loads(line))
-    except json.JSONDecodeError as error:
-        print(f"cuda_check: {sys.argv[1]}:{number}: no row: {error}: {line.strip()[:80]}", file=sys.stderr)
-machine = next(row for row in rows if "machine" in row)
-stages = [row for row in rows if "stage" in row]
-measured = [row for row in rows if "of" in row]
-with open(sys.argv[2], "w") as file:
-    json.dump({"machine": machine, "stages": stages, "rows": measured}, file, indent=1)
-    file.write("\n")
-print()
-for row in measured:
-    if row.get("case") == "machine":
-        print(f"{row['of']:34} product {row['matmul_gflops'] / 1e3:8.1f} TFLOP/s  copy {row['copy_gbps']:8.0f} GB/s")
-for row in measured:
-    if row.get("case") == "conv3x3":
-        print(f"{row['of']:34} {row['shape']:18} {row['pass_']:16} {row['gflops'] / 1e3:8.1f} TFLOP/s {100 * row['share']:4.0f} %")
-for row in measured:
-    if row.get("case") == "step":
-        print(f"{row['of']:34} {row['batch'] / row['seconds']:8.2f} images/s")
-
-# Whole steps beside the peak that was measured and PyTorch; FLOPs of a step on an image of 480x640.
-work = {"gen2seg": 10195e9, "prompt2seg": 10043e9}
-peaks = {row["of"][4:]: row["matmul_gflops"] * 1e9 for row in measured if row.get("case") == "machine"}
-steps = {row["of"]: row for row in measured if row.get("case") == "step"}
-lines = ["| step | images/s | share of peak | memory GB | recorded | of eager PyTorch | of compiled |",
-         "|---|---|---|---|---|---|---|"]
-def rate(row):
-    return row["batch"] / row["seconds"]
-def is_recorded(row):  # forward and backward pass, and update, of each step
-    return row.get("replays", 0) >= 2 * row.get("steps", 1)
-for name, row in steps.items():
-    if not name.startswith("step-"):
-        continue
-    height, width = map(int, row["size"].split("x"))
-    flops = work.get(row["kind"], 0) * height * width / (480 * 640) * rate(row)
-    peak = peaks.get(row["type"])
-    peers = [steps.get(f"peer-{row['kind']}-{row['size']}-{row['batch']}{end}") for end in ("", "-compiled")]
-    same = row["type"] == "bf16"
-    cells = [f"{rate(row):.2f}", f"{100 * flops / peak:.0f} %" if peak else "",
-             f"{row.get('held_bytes', 0) / 1e9:.1f}", "yes" if is_recorded(row) else "NO"]
-    cells += [f"{rate(row) / rate(peer):.2f}" if same and peer else "" for peer in peers]
-    lines.append("| " + " | ".join([name[5:]] + cells) + " |")
-lines += ["", "| convolution | pass | TFLOP/s | share |", "|---|---|---|---|"]
-for row in measured:
-    if row.get("case") == "conv3x3":
-        lines.append(f"| {row['of']} {row['shape']} | {row['pass_']} | {row['gflops'] / 1e3:.1f} | {100 * row['share']:.0f} % |")
-lines += ["", "| stage | result | s |", "|---|---|---|"]
-lines += [f"| {row['stage']} | {row['result']} | {row.get('seconds', '')} |" for row in stages]
-table = sys.argv[2].rsplit(".", 1)[0] + ".md"
-with open(table, "w") as file:
-    file.write(f"# {machine['machine']}, {machine['date']}, {machine['commit'][:7]}\n\n" + "\n".join(lines) + "\n")
-print("results:", sys.argv[2], table)
-plain = [name for name, row in steps.items() if name.startswith("step-") and not is_recorded(row)]
-if plain:
-    sys.exit("cuda_check: not recorded: " + ", ".join(plain))
-PYTHON
+echo
+write --print || failed=$((failed + 1))
+echo "results: $out.json, .md, .log; $SECONDS s"
 [ $failed -eq 0 ] || {
-    echo "cuda_check: $failed stages failed, or their results; logs in $logs"
+    echo "cuda_check: $failed stages failed, or their results"
     exit 1
 }
