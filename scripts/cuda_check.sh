@@ -194,6 +194,21 @@ stage fixtures 60 scripts/check_fixtures.py "$program" --device cuda
 stage recording 60 scripts/check_recording.sh "$program" 4 "${short[@]}"
 stage op-cases 100 "$program" check --device cuda
 
+# Sums over the processes of a job, recorded: by NCCL in a job of one, and in two where there are two
+# GPUs.
+if [ -n "$rehearse" ] || P2S_NCCL=1 "$program" check minmax --device cuda >>"$log" 2>&1; then
+    gpu recording-nccl 60 env P2S_NCCL=1 scripts/check_recording.sh "$program" 4
+else
+    skip recording-nccl "no libnccl.so.2, or a program without NCCL"
+fi
+if [ -n "$rehearse" ] || [ "$(nvidia-smi --list-gpus | wc -l)" -lt 2 ]; then
+    skip processes "needs two GPUs"
+elif [[ $(OMPI_COMM_WORLD_SIZE=2 "$program" train nothing 2>&1) = *"without MPI"* ]]; then
+    skip processes "a program without MPI, as those of bundles are"
+else
+    stage processes 60 scripts/check_processes.sh p2s="$program" device=cuda
+fi
+
 # How fast? Against the device's own limits, and whole steps beside PyTorch.
 ops bf16
 steps gen2seg $small bf16 $batches
