@@ -32,13 +32,14 @@ usage() {
 while [ $# -gt 0 ]; do
     case $1 in
     --rehearse) rehearse=1 ;;
-    --out) [ $# -gt 1 ] && folder=$2 && shift || usage ;;
-    --resume) [ $# -gt 1 ] && resume=$2 && shift || usage ;;
+    --out) folder=${2:-} && shift ;;
+    --resume) resume=${2:-} && shift ;;
     *) usage ;;
     esac
-    shift
+    shift || usage
 done
 budget=${P2S_BUDGET:-570}
+PATH=$PATH:/usr/local/cuda/bin:/usr/local/nvidia/bin
 build=${P2S_BUILD:-build/release}
 if [ -n "$rehearse" ]; then
     device="emulated device"
@@ -55,8 +56,9 @@ toolkit() {
     python3 -c 'import glob, sys
 for path in sys.path:
     for found in sorted(glob.glob(path + "/nvidia/*/lib")): print(found)' 2>/dev/null
+    # The driver's, where the system's own list lacks it.
+    ldconfig -p 2>/dev/null | grep -q 'libcuda.so.1 ' || ls -d /usr/local/nvidia/lib64 /usr/local/nvidia/lib 2>/dev/null
 }
-PATH=$PATH:/usr/local/cuda/bin
 P2S_CUDA_LIBRARIES=$(toolkit | awk '!seen[$0]++' | paste -sd:)
 export P2S_CUDA_LIBRARIES
 # PyTorch has its own libraries and must find those alone; ours are for our programs.
@@ -131,7 +133,9 @@ gpu() {
     if [ -n "$rehearse" ]; then skip "$1" "needs a GPU"; else stage "$@"; fi
 }
 
-smi() { [ -n "$rehearse" ] && echo none || nvidia-smi --query-gpu="$1" --format=csv,noheader -i 0; }
+smi() {
+    if [ -n "$rehearse" ]; then echo none; else nvidia-smi --query-gpu="$1" --format=csv,noheader -i 0; fi
+}
 echo "$device, $(smi driver_version,memory.total)"
 [ -z "$rehearse" ] || echo "A rehearsal: nothing here ran on a GPU, and no time is meant."
 if [ -n "$resume" ]; then
@@ -141,19 +145,19 @@ else
 fi
 
 # What is benchmarked: Stable Diffusion 2; in a rehearsal the miniature, at sizes of no meaning.
-model=sd2 small=480x640 wide=368x1024 spend=2 batches=8,1,16,4,2 ops_of=()
+model=sd2 small=480x640 wide=368x1024 spend=2 batch=8 more=1,16,4,2 ops_of=()
 short=()
 [ -z "$rehearse" ] || {
-    model=miniature small=32x32 wide=16x64 spend=0 batches=2,1 ops_of=(binary)
+    model=miniature small=32x32 wide=16x64 spend=0 batch=2 more=1,3 ops_of=(binary)
     short=(data.height=16 data.width=16)
 }
-steps() { # KIND SIZE TYPE BATCHES
-    stage "step-$1-$2-$3" 75 "$program" bench step --device cuda --model $model --kind "$1" --size "$2" \
+steps() { # KIND SIZE TYPE BATCHES: the first step of a batch makes some hundred plans
+    stage "step-$1-$2-$3-$4" 120 "$program" bench step --device cuda --model $model --kind "$1" --size "$2" \
         --batch "$4" --type "$3" --seconds $spend --json
 }
 ops() {
     stage "ops-$1" 60 "$program" bench ops "${ops_of[@]}" --device cuda --type "$1" --batch 8 \
-        --seconds $(awk "BEGIN { print $spend / 20 }") --json
+        --seconds "$(awk "BEGIN { print $spend / 20 }")" --json
 }
 peer() { # KIND BATCH SECONDS SETTING: each is a process of its own
     [ -n "$has_peer" ] || return 0
@@ -211,12 +215,12 @@ fi
 
 # How fast? Against the device's own limits, and whole steps beside PyTorch.
 ops bf16
-steps gen2seg $small bf16 $batches
+steps gen2seg $small bf16 $batch
 peer gen2seg 8 60 channels_last
 peer gen2seg 8 150 "channels_last compile"
-steps prompt2seg $small bf16 $batches
-steps gen2seg $wide bf16 $batches
-steps prompt2seg $wide bf16 $batches
+steps prompt2seg $small bf16 $batch
+steps gen2seg $small bf16 $more
+steps gen2seg $wide bf16 $batch
 
 # Do kernels touch what is not theirs? racecheck sees shared memory only.
 if [ -n "$rehearse" ]; then
@@ -232,13 +236,17 @@ fi
 stage fifty-steps 90 scripts/check_cuda_step.sh "$program" $((rehearse ? 10 : 50)) train.checkpoint_every=1000 train.warmup=5 \
     train.lr=1e-5 "${short[@]}"
 stage recording-bf16 60 scripts/check_recording.sh "$program" 4 train.precision=bf16 "${short[@]}"
+steps prompt2seg $wide bf16 $batch
+steps prompt2seg $small bf16 $more
+steps gen2seg $wide bf16 $more
+steps prompt2seg $wide bf16 $more
 peer prompt2seg 8 60 channels_last
 peer prompt2seg 8 150 "channels_last compile"
-steps gen2seg $small tf32 ${batches%%,*}
+steps gen2seg $small tf32 $batch
 ops tf32
 ops f32
-for batch in 1 16 4 2; do peer gen2seg $batch 60 channels_last; done
-for batch in 1 16 4 2; do peer gen2seg $batch 150 "channels_last compile"; done
+for images in 1 16 4 2; do peer gen2seg $images 60 channels_last; done
+for images in 1 16 4 2; do peer gen2seg $images 150 "channels_last compile"; done
 peer gen2seg 8 60 contiguous_format
 peer gen2seg 8 150 "contiguous_format compile"
 
