@@ -114,7 +114,10 @@ struct Backend {
     void (*record_forget)(void);
     BackendStats (*stats)(void);
     void (*reset_stats)(void); // peak = live, flops = 0
-    void (*trim)(void);        // (optional) gives cached memory back to the system
+    // (optional) Whose memory y may take, x's or the residual's: conv2d_forward then writes y from
+    // where that begins. y has its shape only. NULL: nobody's.
+    Tensor *(*conv2d_over)(const conv2d_args *args);
+    void (*trim)(void); // (optional) gives cached memory back to the system
 #define OP(name, inputs, outputs)                   \
     int (*name##_forward)(const name##_args *args); \
     int (*name##_backward)(const name##_args *args);

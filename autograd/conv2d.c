@@ -42,8 +42,19 @@ static bool sides_are_positive(const Tensor *tensor) {
     return false;
 }
 
-Tensor *op_conv2d(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual,
-                  Conv2dOptions options) {
+// The result in the memory of an input, where the device can do that.
+static Tensor *result_over(const conv2d_args *args, const int64_t shape[4]) {
+    const Backend *backend = backend_current();
+    Tensor y = {.ndim = 4, .dtype = args->x->dtype};
+    conv2d_args wanted = *args;
+    wanted.y = &y;
+    for (int i = 0; i < 4; i++) y.shape[i] = shape[i];
+    Tensor *over = backend->conv2d_over ? backend->conv2d_over(&wanted) : NULL;
+    return over ? tape_result_over(over, 4, shape) : tape_result(y.dtype, 4, shape);
+}
+
+static Tensor *conv2d(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual,
+                      Conv2dOptions options, bool over) {
     conv2d_args args = {
         .x = x, .weight = weight, .bias = bias, .residual = residual, .options = options};
     int64_t shape[4];
@@ -62,8 +73,22 @@ Tensor *op_conv2d(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual,
     if (!is_none(residual) && (!front_shape("conv2d", "residual", residual, 4, shape) ||
                                !front_dtype("conv2d", "residual", residual, x->dtype)))
         return NULL;
-    args.y = tape_result(x->dtype, 4, shape);
+    args.y = over ? result_over(&args, shape) : tape_result(x->dtype, 4, shape);
     return RUN(conv2d, args);
+}
+
+Tensor *op_conv2d(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual,
+                  Conv2dOptions options) {
+    return conv2d(x, weight, bias, residual, options, false);
+}
+
+Tensor *op_conv2d_over(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual,
+                       Conv2dOptions options) {
+    Tensor *y = conv2d(x, weight, bias, residual, options, true);
+    if (!y) return NULL;
+    tape_let_go(x);
+    tape_let_go(residual);
+    return y;
 }
 
 unsigned conv2d_saves(const conv2d_args *args) {

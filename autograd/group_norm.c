@@ -17,7 +17,7 @@ static Tensor *group_norm(Tensor *x, Tensor *weight, Tensor *bias, int groups, d
         return error_null("group_norm: %d groups do not divide the channels of %s", groups,
                           tensor_text(x));
     if (!(eps > 0)) return error_null("group_norm: eps is %g, must be above 0", eps);
-    args.y = over ? tape_result_over(x) : tape_result_like(x);
+    args.y = over ? tape_result_over(x, x->ndim, x->shape) : tape_result_like(x);
     args.mean = tape_result(front_precise(x), DIMS(x->shape[0], groups));
     args.rstd = tape_result(front_precise(x), DIMS(x->shape[0], groups));
     return RUN(group_norm, args);

@@ -142,6 +142,10 @@ Tensor *op_softmax(Tensor *x);
 // double. Saves x if the weight needs a gradient, weight if x does. Fails on channel mismatch,
 // stride < 1, negative padding, or an empty result.
 Tensor *op_conv2d(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual, Conv2dOptions options);
+// The same for an x and a residual that nobody reads any more: outside recording y takes the memory
+// of one of them, where the device can do that.
+Tensor *op_conv2d_over(Tensor *x, Tensor *weight, Tensor *bias, Tensor *residual,
+                       Conv2dOptions options);
 
 // x [...,K]; weight [M,K]; bias [M] or NONE; residual [...,M] or NONE, added -> y [...,M].
 // Saves x if the weight needs a gradient, weight if x does.

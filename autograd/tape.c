@@ -98,11 +98,11 @@ Tensor *tape_result_like(const Tensor *tensor) {
     return tape_result(tensor->dtype, tensor->ndim, tensor->shape);
 }
 
-Tensor *tape_result_over(Tensor *tensor) {
+Tensor *tape_result_over(Tensor *tensor, int ndim, const int64_t *shape) {
     if (tape.recording || !tensor->owned_by_tape || tensor->kept || tensor->saved > 0 ||
         tensor_is_shared(tensor))
-        return tape_result_like(tensor);
-    return adopt(tensor_view(tensor, tensor->ndim, tensor->shape));
+        return tape_result(tensor->dtype, ndim, shape);
+    return adopt(tensor_view(tensor, ndim, shape));
 }
 
 Tensor *tape_keep(Tensor *tensor) {

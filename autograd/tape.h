@@ -64,10 +64,10 @@ Tensor *tape_run(OpKind kind, const void *args);
 // through (reshape).
 Tensor *tape_result(Dtype dtype, int ndim, const int64_t *shape);
 Tensor *tape_result_like(const Tensor *tensor);
-// The same in the memory of `tensor`, whose values the caller gives up: only if it is a result that
-// no rule reads, nobody keeps and no other tensor shares, and while nothing is recorded. Otherwise
-// new memory.
-Tensor *tape_result_over(Tensor *tensor);
+// A result of its type in the memory of `tensor`, which has at least as many elements and whose
+// values the caller gives up: only if it is a result that no rule reads, nobody keeps and no other
+// tensor shares, and while nothing is recorded. Otherwise new memory.
+Tensor *tape_result_over(Tensor *tensor, int ndim, const int64_t *shape);
 Tensor *tape_view(Tensor *tensor, int ndim, const int64_t *shape);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cpu/all_reduce.h"
 #include "cpu/conv_table.h"
+#include "cpu/conv_way.h"
 #include "cpu/fast.h"
 #include "cpu/memory.h"
 #include "cpu/onednn.h"
@@ -135,6 +136,16 @@ static const Backend reference = {.name = "cpu-reference",
 #undef OP
 };
 
+// Winograd's kernel can, as fast_winograd.h says.
+static Tensor *conv2d_over(const conv2d_args *args) {
+    const ConvShape s = conv_shape(args);
+    if (args->x->dtype != F32 || args->options.upsample2x ||
+        conv_way(CONV_FORWARD, &s, false) != WAY_WINOGRAD)
+        return NULL;
+    if (args->residual != NONE) return args->residual;
+    return 4 * s.Co <= 3 * s.Ci ? args->x : NULL;
+}
+
 static Backend fast;
 static char fast_kernels_text[128];
 static bool fast_made;
@@ -155,6 +166,7 @@ static void make_fast(void) {
     fast.kernels = fast_kernels_text;
     fast.sum_of_squares = kernels->sum_of_squares;
     fast.adamw = kernels->adamw;
+    fast.conv2d_over = conv2d_over;
 #define FAST(name)                              \
     fast.name##_forward = try_##name##_forward; \
     fast.name##_backward = try_##name##_backward;

@@ -26,6 +26,7 @@ enum { LEAST_BLOCK = 1 << 17, MOST_BLOCK = 1 << 22, LEAST_SHARED = 1 << 17, MOST
 typedef struct {
     int64_t N, H, W, across, down, tiles; // of 4 x 4 results
     int64_t stored_height, stored_width;
+    int64_t origin; // pixel that the map's memory begins with
     int shift; // 1 where the map that is read (forward) or written (input gradient) is upsampled
 } Grid;
 
@@ -73,13 +74,13 @@ static const float zeros[MAX_CHANNELS];
 static void locate(const Grid *g, int64_t tile, int size, int border, float *map, int64_t channels,
                    float *outside, float **pixels) {
     int64_t column = tile % g->across, line = tile / g->across % g->down;
-    float *image = map + tile / g->across / g->down * g->stored_height * g->stored_width * channels;
+    int64_t first = tile / g->across / g->down * g->stored_height * g->stored_width - g->origin;
     for (int i = 0; i < size; i++)
         for (int j = 0; j < size; j++) {
             int64_t h = 4 * line + i - border, w = 4 * column + j - border;
             bool inside = h >= 0 && w >= 0 && h < g->H && w < g->W;
-            int64_t pixel = (h >> g->shift) * g->stored_width + (w >> g->shift);
-            pixels[i * size + j] = inside ? image + pixel * channels : outside;
+            int64_t pixel = first + (h >> g->shift) * g->stored_width + (w >> g->shift);
+            pixels[i * size + j] = inside ? map + pixel * channels : outside;
         }
 }
 
@@ -253,28 +254,57 @@ static int64_t block_tiles(int64_t tiles, int64_t inner, int64_t outer, int64_t 
     return (wanted + rows - 1) / rows * rows;
 }
 
+// Tiles [first, end), shared among the threads of a team.
+static void run_tiles(const Pass *p, int64_t first, int64_t end, float *from, float *to,
+                      const Rest *rest) {
+    float *mine = p->blocks + thread_index() * POINTS * (p->v_apart + p->m_apart);
+#pragma omp for schedule(static)
+    for (int64_t i = first; i < end; i += p->tiles)
+        run_block(p, i, at_most(p->tiles, end - i), from, to, rest, mine);
+}
+
+enum { BAND = 4 }; // lines of tiles
+
+// Results over the map that is read, whose rows are longer: those of a band wait until all of it
+// has been read, and come to lie before the row that the next band begins with.
+static void run_over(const Pass *p, float *map, const Rest *rest, float *waiting) {
+    const Grid *g = &p->to;
+    const int64_t line = g->W * p->weights.outer;
+    for (int64_t band = 0; band < g->N * g->down; band += at_most(BAND, g->down - band % g->down)) {
+        int64_t down = band % g->down, lines = at_most(BAND, g->down - down);
+        int64_t row = band / g->down * g->H + 4 * down, rows = at_most(4 * lines, g->H - 4 * down);
+        Pass here = *p;
+        here.to.origin = row * g->W;
+        run_tiles(&here, band * g->across, (band + lines) * g->across, map, waiting, rest);
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < rows; i++)
+            memcpy(map + (row + i) * line, waiting + i * line, (size_t)line * sizeof *map);
+    }
+}
+
 static int run_pass(const Pass *pass, const float *weight, float *from, float *to,
                     const Rest *rest) {
     Pass p = *pass;
+    const bool over = from == to;
     int threads = cpu_threads();
     int64_t inner = p.weights.inner, outer = p.weights.outer;
-    p.tiles = block_tiles(p.from.tiles, inner, outer, panel_rows(p.weights.width), threads);
+    int64_t shared = over ? at_most(BAND * p.from.across, p.from.tiles) : p.from.tiles;
+    p.tiles = block_tiles(shared, inner, outer, panel_rows(p.weights.width), threads);
     p.v_apart = p.tiles * inner + LANES;
     p.m_apart = p.tiles * outer + LANES;
-    int64_t block = POINTS * (p.v_apart + p.m_apart),
-            blocks = (p.from.tiles + p.tiles - 1) / p.tiles;
-    size_t bytes = (size_t)(POINTS * inner * outer + threads * block) * sizeof(float);
+    int64_t block = POINTS * (p.v_apart + p.m_apart);
+    int64_t waiting = over ? 4 * BAND * p.to.W * outer : 0;
+    size_t bytes = (size_t)(POINTS * inner * outer + threads * block + waiting) * sizeof(float);
     p.u = memory_alloc(bytes);
     if (!p.u) return error_int("conv2d: out of memory");
     p.blocks = p.u + POINTS * inner * outer;
 #pragma omp parallel num_threads(threads)
     {
         transform_weights(&p.weights, weight, p.u);
-        float *mine = p.blocks + thread_index() * block;
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < blocks; i++)
-            run_block(&p, i * p.tiles, at_most(p.tiles, p.from.tiles - i * p.tiles), from, to, rest,
-                      mine);
+        if (over)
+            run_over(&p, to, rest, p.blocks + threads * block);
+        else
+            run_tiles(&p, 0, p.from.tiles, from, to, rest);
     }
     memory_free(p.u, bytes);
     return 0;

@@ -20,6 +20,7 @@
 // One pass: reads two of x, weight, y and writes the third. With `upsampled` x has half the height
 // and width of the shape, each pixel standing for 2 x 2. What is written is the pass's result plus
 // bias (NULL: none; forward only) plus `base`, which has its shape (NULL: none; may be itself).
+// y may begin where x does, of at most 3/4 as many channels: x is then lost.
 // Results do not depend on the number of threads. 0, or -1 with an error.
 int ISA(winograd_conv)(ConvPass pass, const ConvShape *shape, bool upsampled, float *x,
                        float *weight, float *y, const float *bias, const float *base);

@@ -49,10 +49,17 @@ void norm_declare(ParamSet *set, Norm *norm, const char *name, int64_t channels)
 
 // ---- forward ------------------------------------------------------------------------------------
 
-Tensor *conv_forward(const Conv *conv, Tensor *x, Tensor *residual) {
+static Conv2dOptions same_size(const Conv *conv) {
     int pad = (int)(conv->weight->shape[1] / 2);
-    Conv2dOptions options = {1, pad, pad, pad, pad, false};
-    return op_conv2d(x, conv->weight, conv->bias, residual, options);
+    return (Conv2dOptions){1, pad, pad, pad, pad, false};
+}
+
+Tensor *conv_forward(const Conv *conv, Tensor *x, Tensor *residual) {
+    return op_conv2d(x, conv->weight, conv->bias, residual, same_size(conv));
+}
+
+Tensor *conv_forward_over(const Conv *conv, Tensor *x, Tensor *residual) {
+    return op_conv2d_over(x, conv->weight, conv->bias, residual, same_size(conv));
 }
 
 Tensor *conv_down(const Conv *conv, Tensor *x) {

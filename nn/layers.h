@@ -39,6 +39,8 @@ void norm_declare(ParamSet *set, Norm *norm, const char *name, int64_t channels)
 
 // x [N,H,W,Ci] -> [N,H,W,Co], stride 1, sizes kept (odd kernels); residual added, or NONE.
 Tensor *conv_forward(const Conv *conv, Tensor *x, Tensor *residual);
+// The same for an x and a residual that nobody reads any more (op_conv2d_over).
+Tensor *conv_forward_over(const Conv *conv, Tensor *x, Tensor *residual);
 // Halves the size: stride 2, one zero all around (rounds up), or only below and to the right
 // (rounds down).
 Tensor *conv_down(const Conv *conv, Tensor *x);

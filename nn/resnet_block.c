@@ -23,13 +23,13 @@ void resnet_declare(ParamSet *set, ResnetBlock *block, const char *name, int64_t
                      START_UNIFORM);
 }
 
-static Tensor *first_conv(const ResnetBlock *block, Tensor *x, Tensor *time) {
+static Conv first_conv(const ResnetBlock *block, Tensor *time) {
     Conv conv1 = block->conv1;
     if (block->has_time) {
         Tensor *shift = linear_forward(&block->time, time, NONE); // [1,Co]
         conv1.bias = op_add(conv1.bias, op_reshape(shift, DIMS(-1)));
     }
-    return conv_forward(&conv1, x, NONE);
+    return conv1;
 }
 
 static Tensor *norm_silu(const ResnetBlock *block, const Norm *norm, Tensor *x) {
@@ -49,7 +49,9 @@ static Tensor *forward(Tensor *const *inputs, void *context) {
     const ResnetBlock *block = context;
     Tensor *x = inputs[0];
     Scope outer = scope_begin(), inner = scope_begin();
-    Tensor *h = first_conv(block, norm_silu(block, &block->norm1, x), inputs[1]);
+    Tensor *h = norm_silu(block, &block->norm1, x);
+    const Conv conv1 = first_conv(block, inputs[1]);
+    h = conv_forward(&conv1, h, NONE);
     h = scope_end(outer, norm_silu_over(block, &block->norm2, scope_end(inner, h)));
     return conv_forward(&block->conv2, h, shortcut(block, x));
 }
@@ -69,7 +71,9 @@ Tensor *resnet_forward_over(ResnetBlock *block, Tensor *x, Tensor *time) {
     Scope outer = scope_begin();
     Tensor *skip = shortcut(block, x);
     Scope inner = scope_begin();
-    Tensor *h = first_conv(block, norm_silu_over(block, &block->norm1, x), time);
+    Tensor *h = norm_silu_over(block, &block->norm1, x);
+    const Conv conv1 = first_conv(block, time);
+    h = conv_forward_over(&conv1, h, NONE);
     h = norm_silu_over(block, &block->norm2, scope_end(inner, h));
-    return scope_end(outer, conv_forward(&block->conv2, h, skip));
+    return scope_end(outer, conv_forward_over(&block->conv2, h, skip));
 }

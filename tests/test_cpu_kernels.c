@@ -96,3 +96,74 @@ Test(cpu_kernels, cases_of_convolutions_are_compared_by_field) {
     b.shape.right = 1;
     cr_assert_not(conv_case_same(&a, &b));
 }
+
+enum { OVER_IN = 64, OVER_OUT = 48 };
+
+static Tensor *held[6]; // what the results were made from
+static int held_count;
+
+// A convolution of values that a formula gives; `over`: in the memory of x (`residual` false) or of
+// the residual. Its result's address is compared with theirs.
+static Tensor *convolve(const int64_t *sides, bool residual, bool over, bool *taken) {
+    const Conv2dOptions options = {1, 1, 1, 1, 1, false};
+    Tensor *map = tensor_new(SHAPE(F32, sides[0], sides[1], sides[2], OVER_IN));
+    Tensor *weight = tensor_new(SHAPE(F32, OVER_OUT, 3, 3, OVER_IN));
+    Tensor *bias = filled(0.5, DIMS(OVER_OUT)), *tensors[] = {map, weight};
+    for (int k = 0; k < 2; k++)
+        for (int64_t i = 0; i < tensor_numel(tensors[k]); i++)
+            ((float *)tensors[k]->data)[i] = (float)(i * 7919 % 1009) / 1009 - 0.4f;
+    Tensor *x = op_affine(map, 2, 0);
+    Tensor *rest = residual ? op_affine(op_slice(map, 3, 8, OVER_OUT), 3, 0) : NONE;
+    const void *place = residual ? rest->data : x->data;
+    Tensor *y = over ? op_conv2d_over(x, weight, bias, rest, options)
+                     : op_conv2d(x, weight, bias, rest, options);
+    cr_assert_not_null(y, "%s", error_message());
+    *taken = y->data == place;
+    held[held_count++] = map, held[held_count++] = weight, held[held_count++] = bias;
+    return y;
+}
+
+static void forget(void) {
+    tape_reset();
+    while (held_count > 0) tensor_free(held[--held_count]);
+}
+
+// Lines of tiles: less than a band, a band and a part of one, over images that share bands.
+Test(cpu_kernels, a_convolution_over_what_it_reads_gives_the_same_bits) {
+    const int64_t sides[][3] = {{1, 5, 9}, {1, 38, 23}, {3, 21, 30}, {1, 64, 64}};
+    tape_record(false);
+    for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
+        for (int residual = 0; residual < 2; residual++)
+            for (int threads = 1; threads <= 3; threads++) {
+                bool apart, taken;
+                cpu_set_threads(threads);
+                conv_way_force(WAY_WINOGRAD);
+                const Tensor *a = convolve(sides[i], residual, false, &apart);
+                const Tensor *b = convolve(sides[i], residual, true, &taken);
+                conv_way_force(WAY_COUNT);
+                cr_expect(taken && !apart, "shape %zu", i);
+                cr_expect_arr_eq(a->data, b->data, tensor_bytes(a), "shape %zu, %d threads", i,
+                                 threads);
+                forget();
+            }
+}
+
+Test(cpu_kernels, a_convolution_lies_over_nothing_that_a_rule_reads_or_another_way_computes) {
+    const int64_t sides[] = {1, 16, 16};
+    bool taken;
+    conv_way_force(WAY_WINOGRAD);
+    tape_record(true);
+    convolve(sides, false, true, &taken);
+    cr_expect_not(taken, "while recording");
+    forget();
+    tape_record(false);
+    conv_way_force(WAY_PATCHES);
+    convolve(sides, false, true, &taken);
+    cr_expect_not(taken, "patches");
+    forget();
+    conv_way_force(WAY_COUNT);
+    backend_use(cpu_reference_backend());
+    convolve(sides, true, true, &taken);
+    cr_expect_not(taken, "the definition");
+    forget();
+}
