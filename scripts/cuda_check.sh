@@ -232,6 +232,14 @@ else
     skip compute-sanitizer "there is none"
 fi
 
+# What other plans of the libraries would give.
+table=$work/plans
+stage tune 100 "$program" bench tune --device cuda --model $model --size $small --batch $batch --type bf16 --out "$table" --json
+if [ -s "$table" ]; then
+    stage "step-gen2seg-$small-bf16-$batch-tuned" 60 env P2S_PLAN_TABLE="$table" "$program" bench step --device cuda \
+        --model $model --size $small --batch $batch --type bf16 --seconds $spend --json
+fi
+
 # A small learning rate: at a large one the CPU's own rounding takes a run anywhere within 20 steps.
 stage fifty-steps 90 scripts/check_cuda_step.sh "$program" $((rehearse ? 10 : 50)) train.checkpoint_every=1000 train.warmup=5 \
     train.lr=1e-5 "${short[@]}"

@@ -61,7 +61,8 @@ def step_lines(steps, peers, peaks):
     yield ("step", "size", "batch", "type", "images/s", "of roofline", "of peak", "memory GB", "recorded",
            "of eager PyTorch", "of compiled", "PyTorch's memory GB")
     for row in steps:
-        name = (row["kind"], row["size"], row["batch"], row["type"])
+        tuned = ", tuned plans" if row["of"].endswith("-tuned") else ""
+        name = (row["kind"], row["size"], row["batch"], row["type"] + tuned)
         if "failed" in row:
             yield (*name, "failed: " + row["failed"].replace("|", "/"), *[""] * 7)
             continue
