@@ -84,7 +84,7 @@ export CUDA_CACHE_PATH=$work/cache TORCHINDUCTOR_CACHE_DIR=$work/inductor TRITON
 export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 rows=$work/rows.jsonl log=$out.log
 failed=0
-: >"$log"
+[ -n "$resume" ] || : >"$log"
 left() { echo $((budget - SECONDS)); }
 say() { printf '%s\n' "$1" >>"$rows"; }
 write() { python3 scripts/cuda_report.py "$rows" "$out.json" "$@"; }
