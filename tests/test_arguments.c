@@ -142,5 +142,4 @@ Test(arguments, sizes_are_height_times_width) {
 Test(arguments, what_a_bench_on_a_gpu_cannot_do_is_refused) {
     cr_expect_eq(cmd_bench(5, (char *[]){"bench", "ops", "softmax", "--device", "cuda"}),
                  EXIT_USAGE);
-    cr_expect_eq(cmd_bench(4, (char *[]){"bench", "tune", "--device", "cuda"}), EXIT_USAGE);
 }
