@@ -10,32 +10,39 @@
 #include "base/text.h"
 #include "cuda/cuda.h"
 
-#include <math.h>
 #include <string.h>
+
+// A gain below this share is noise.
+static const double GAIN = 0.03;
 
 typedef struct {
     const BenchOptions *options;
-    Text names, table;
-    int best;            // of the last problem
-    double least, bound; // its seconds; differences from here on are not rounding
+    Text problem, table;
+    int best;     // of the problem
+    double least; // seconds that a better one must be below
+    double bound; // differences from here on are not rounding
     int result;
 } Tuning;
 
-// Ends the row of the last problem.
+// Ends the row of the problem, and writes the rows so far: a tuning that is cut off has them.
 static void settle(Tuning *tuning) {
-    if (tuning->names.length > 0)
-        text_add(&tuning->table, "%d %s\n", tuning->best, text_string(&tuning->names));
-    text_free(&tuning->names);
-    tuning->names = (Text){0};
-    tuning->best = 0;
-    tuning->least = INFINITY;
+    const char *path = tuning->options->out;
+    if (tuning->problem.length == 0) return;
+    text_add(&tuning->table, "%d %s\n", tuning->best, text_string(&tuning->problem));
+    text_free(&tuning->problem);
+    tuning->problem = (Text){0};
+    if (tuning->table.failed ||
+        (path && file_write(path, tuning->table.data, tuning->table.length) != 0))
+        tuning->result = -1;
 }
 
 static void see(const PlanTried *tried, void *context) {
     Tuning *tuning = context;
     if (tried->number == 0) {
         settle(tuning);
-        text_add(&tuning->names, "%s", tried->problem);
+        text_add(&tuning->problem, "%s", tried->problem);
+        tuning->best = 0;
+        tuning->least = (1 - GAIN) * tried->seconds;
     }
     const bool agrees = tried->difference < tuning->bound;
     if (agrees && tried->seconds < tuning->least) {
@@ -53,16 +60,12 @@ int bench_plans(const BenchOptions *options) {
     // products with 10 bits, those of f32 by the order of up to a million additions.
     const bool f32 = strcmp(options->type, "f32") == 0;
     Tuning tuning = {.options = options, .bound = f32 ? 1e-4 : 1e-2};
-    settle(&tuning);
     text_add(&tuning.table, "# p2s bench tune, %s\n", backend_current()->kernels);
     cuda_watch_plans(see, &tuning);
     int result = bench_step_once(options);
     cuda_watch_plans(NULL, NULL);
     settle(&tuning);
-    if (tuning.result != 0 || tuning.table.failed) result = -1;
-    if (result == 0 && options->out)
-        result = file_write(options->out, tuning.table.data, tuning.table.length);
-    text_free(&tuning.names);
+    text_free(&tuning.problem);
     text_free(&tuning.table);
-    return result;
+    return tuning.result != 0 ? -1 : result;
 }

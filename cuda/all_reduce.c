@@ -62,6 +62,8 @@ static int load(void) {
 static int join(void) {
     ncclUniqueId id;
     memset(&id, 0, sizeof id);
+    // Sums by the switch of an NVLink network may come in another order every time.
+    setenv("NCCL_ALGO", "^NVLS", 0);
     if (job_rank() == 0) NCCL_TRY(GetUniqueId, &id);
     job_share(&id, sizeof id);
     NCCL_TRY(CommInitRank, &communicator, job_size(), id, job_rank());

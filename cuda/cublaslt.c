@@ -135,7 +135,8 @@ static cublasStatus_t choose(ProductPlan *plan, int choice) {
         status = cublasLtMatmulAlgoGetHeuristic(handle, plan->product, plan->b, plan->a, plan->c,
                                                 plan->c, preference, choice + 1, results, &found);
     if (preference) cublasLtMatmulPreferenceDestroy(preference);
-    if (status == CUBLAS_STATUS_SUCCESS && found <= choice) status = CUBLAS_STATUS_NOT_SUPPORTED;
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = found > choice ? results[choice].state : CUBLAS_STATUS_NOT_SUPPORTED;
     if (status == CUBLAS_STATUS_SUCCESS) plan->algorithm = results[choice].algo;
     return status;
 }

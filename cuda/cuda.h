@@ -17,13 +17,14 @@ const Backend *cuda_backend(const Backend *host);
 void cuda_use_tf32(bool on);
 
 // For `p2s bench tune`: while somebody watches, every product, convolution and attention that a
-// library computes is run under each plan that the library proposes for it, at most 8, when it is
+// library computes is run under each plan that the library proposes for it, at most 4, when it is
 // met for the first time. NULL: nobody watches. The texts live as long as the call.
 typedef struct {
     const char *problem; // as the table of choices (plan_table.h) names it
     int number;          // of the plan; 0 is the one that is taken without a table
     double seconds;      // of one run, least of three rounds
-    double difference;   // to plan 0's result: RMS, over the RMS of that
+    double difference;   // to plan 0's result (its first million values; of attention backward
+                         // dq): RMS, over the RMS of that; 1e30 where one is not finite
 } PlanTried;
 typedef void (*PlanSee)(const PlanTried *tried, void *context);
 void cuda_watch_plans(PlanSee see, void *context);

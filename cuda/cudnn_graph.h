@@ -89,7 +89,7 @@ typedef enum {
 // least one. LIBRARY_DECLINES and an error that says why when the graph is refused or there are
 // fewer, which is so every time; -1 and an error with cuDNN's text when a plan could not be made
 // for another reason, as memory: going on to the next would give other bits.
-enum { CUDNN_PLANS = 8 }; // most
+enum { CUDNN_PLANS = 4 }; // most
 int cudnn_graph_plans(CudnnGraph *graph, const CudnnDevice *device, CudnnPrecision precision,
                       int first, int most, CudnnPlan **plans, int *count);
 // The engine of the first configuration that cuDNN proposes and the rules allow, -1 if there is

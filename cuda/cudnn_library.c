@@ -102,7 +102,7 @@ typedef struct {
     const void *problem;
     CudnnPrecision precision;
     void *const *pointers;
-    CudnnPlan *plans[CUDNN_PLANS];
+    CudnnPlan *plans[PLAN_TUNE_MOST];
     int count, number;
 } Trial;
 
@@ -110,7 +110,7 @@ static int prepare(void *context, int number) {
     Trial *trial = context;
     trial->number = number;
     if (number > 0) return number < trial->count ? 0 : LIBRARY_DECLINES;
-    return try_plans(trial->graph_of, trial->problem, trial->precision, 0, CUDNN_PLANS,
+    return try_plans(trial->graph_of, trial->problem, trial->precision, 0, PLAN_TUNE_MOST,
                      trial->plans, &trial->count);
 }
 

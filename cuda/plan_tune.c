@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_PLANS = 8, ROUNDS = 3, MOST_RUNS = 100 };
-static const double ROUND_SECONDS = 0.01;
+enum { ROUNDS = 3, MOST_RUNS = 1000, MOST_COMPARED = 1 << 20 };
+static const double ROUND_SECONDS = 0.01, WARM_SECONDS = 0.02;
 
 static PlanSee see;
 static void *see_context;
@@ -52,13 +52,17 @@ static double seconds_of(const PlanTrial *trial, int runs) {
     return stream_wait(STREAM_COMPUTE) == 0 ? clock_seconds() - start : -1;
 }
 
-// Of one run: the least of some rounds, after one run that does not count.
+static int runs_in(double seconds, double one) {
+    return (int)fmin(fmax(seconds / fmax(one, 1e-9), 1), MOST_RUNS);
+}
+
+// Of one run: the least of some rounds, after some that only wake the device.
 static double least_seconds(const PlanTrial *trial) {
     double least = INFINITY;
     if (seconds_of(trial, 1) < 0) return -1;
     const double one = seconds_of(trial, 1);
-    if (one < 0) return -1;
-    const int runs = (int)fmin(fmax(ROUND_SECONDS / fmax(one, 1e-9), 1), MOST_RUNS);
+    if (one < 0 || seconds_of(trial, runs_in(WARM_SECONDS, one)) < 0) return -1;
+    const int runs = runs_in(ROUND_SECONDS, one);
     for (int round = 0; round < ROUNDS; round++) {
         const double seconds = seconds_of(trial, runs) / runs;
         if (seconds < 0) return -1;
@@ -72,15 +76,20 @@ static float value_at(const PlanTrial *trial, const void *values, int64_t i) {
                                : ((const float *)values)[i];
 }
 
-// RMS of the difference of two results over the RMS of the first.
+static int64_t compared(const PlanTrial *trial) {
+    return trial->count < MOST_COMPARED ? trial->count : MOST_COMPARED;
+}
+
+// RMS of the difference of two results over the RMS of the first; large where one is not finite.
 static double difference_of(const PlanTrial *trial, const void *first, const void *now) {
     double difference = 0, size = 0;
-    for (int64_t i = 0; i < trial->count; i++) {
+    for (int64_t i = 0; i < compared(trial); i++) {
         const double a = value_at(trial, first, i), b = value_at(trial, now, i);
         difference += (a - b) * (a - b);
         size += a * a;
     }
-    return size > 0 ? sqrt(difference / size) : sqrt(difference);
+    const double share = sqrt(size > 0 ? difference / size : difference);
+    return isfinite(share) ? share : 1e30;
 }
 
 // Times the plan that is ready; 0, or -1 and an error.
@@ -88,8 +97,8 @@ static int try_plan(const PlanTrial *trial, int number, void *first, void *now) 
     void *result = number == 0 ? first : now;
     const double seconds = least_seconds(trial);
     if (seconds < 0) return -1;
-    if (cuda_read(result, trial->written, (size_t)trial->count * dtype_size((Dtype)trial->type)))
-        return -1;
+    const size_t bytes = (size_t)compared(trial) * dtype_size((Dtype)trial->type);
+    if (cuda_read(result, trial->written, bytes) != 0) return -1;
     see(&(PlanTried){trial->name, number, seconds, difference_of(trial, first, result)},
         see_context);
     return 0;
@@ -97,10 +106,10 @@ static int try_plan(const PlanTrial *trial, int number, void *first, void *now) 
 
 int plan_tune(const PlanTrial *trial) {
     const size_t size = dtype_size((Dtype)trial->type);
-    void *first = array_new((size_t)trial->count, size);
-    void *now = array_new((size_t)trial->count, size);
+    void *first = array_new((size_t)compared(trial), size);
+    void *now = array_new((size_t)compared(trial), size);
     const bool room = first && now;
-    for (int number = 0; room && number < MOST_PLANS; number++) {
+    for (int number = 0; room && number < PLAN_TUNE_MOST; number++) {
         const int made = trial->prepare(trial->context, number);
         if (made == LIBRARY_DECLINES) break;
         if (made == 0 && try_plan(trial, number, first, now) == 0) continue;

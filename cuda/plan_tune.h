@@ -6,6 +6,8 @@
 
 #include "cuda/library.h"
 
+enum { PLAN_TUNE_MOST = 4 }; // plans of a problem; cuDNN compiles some for a second each
+
 // A problem whose operands lie ready. `written` is [count] of `type` in device memory, which `run`
 // fills and nobody else reads.
 typedef struct {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # A folder that runs on another machine: the program, the libraries it needs beyond glibc and the
-# CUDA toolkit, and what scripts/cuda_check.sh works with. Below 60 MB.
+# CUDA toolkit, and what scripts/cuda_check.sh works with. Below 50 MB.
 #   scripts/bundle.sh [OUT [BUILD]]     defaults: build/bundle, build/bundle-program
 # BUILD is made if it is missing, without oneDNN: that library alone is 40 MB, and on the other
 # machine the CPU is only what the GPU is compared with; and without MPI, which is each machine's own.
@@ -13,7 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-build/bundle} build=${2:-build/bundle-program}
 peers=${P2S_PEERS:-../shared/peers}
-limit=$((60 * 1000 * 1000))
+limit=$((50 * 1000 * 1000))
 
 if [ ! -x "$build/p2s" ]; then
     cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DP2S_ONEDNN=OFF -DP2S_MPI=OFF -DP2S_TESTS=OFF >/dev/null

@@ -11,15 +11,16 @@
 #       p2s); says what it skips. Its times mean nothing
 # Needs a driver, the toolkit's libraries (looked for beside nvcc, in /usr/local/cuda* and in
 # Python's packages) and python3; compute-sanitizer and PyTorch with diffusers are used if there.
-# Writes three files to DIR (default bench/results), named <date>-<device>: .json, an object with
+# Writes files to DIR (default bench/results), named <date>-<device>: .json, an object with
 # the machine, every stage with its time and result, and every row that was measured; .md, tables
-# of it; .log, what the stages said. They are written anew after every stage, so that a call that is
-# cut off has its results too.
+# of it; .log, what the stages said; .plans, the table of `p2s bench tune`. They are written after
+# every stage, so that a call that is cut off has its results too.
 # Exit code: 0 all good, 1 a stage failed, 3 no GPU.
 #   P2S_BUDGET=SECONDS   of all stages (default 570); what does not fit is left out, and listed
 #   P2S_ONLY="STAGE ..." only these stages
 #   P2S_BUILD=DIR        the clone's build (default build/release)
 set -uo pipefail
+here=$PWD
 cd "$(dirname "$0")/.." || exit 1
 
 # ---- the machine ---------------------------------------------------------------------------------
@@ -32,8 +33,8 @@ usage() {
 while [ $# -gt 0 ]; do
     case $1 in
     --rehearse) rehearse=1 ;;
-    --out) folder=${2:-} && shift ;;
-    --resume) resume=${2:-} && shift ;;
+    --out) folder=$(cd "$here" && realpath -m "${2:-.}") && shift ;;
+    --resume) resume=$(cd "$here" && realpath -m "${2:-.}") && shift ;;
     *) usage ;;
     esac
     shift || usage
@@ -80,7 +81,9 @@ out=$folder/$(date +%F)-$(printf '%s' "$device" | tr ' A-Z' '-a-z' | tr -cd 'a-z
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Homes are read-only on some machines; compiled kernels of the driver and of PyTorch are kept here.
-export CUDA_CACHE_PATH=$work/cache TORCHINDUCTOR_CACHE_DIR=$work/inductor TRITON_CACHE_DIR=$work/triton
+# What a stage that was stopped had compiled serves the next call on the same machine.
+cache=${TMPDIR:-/tmp}/p2s-cuda-check-cache
+export CUDA_CACHE_PATH=$cache/cuda TORCHINDUCTOR_CACHE_DIR=$cache/inductor TRITON_CACHE_DIR=$cache/triton
 export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 rows=$work/rows.jsonl log=$out.log
 failed=0
@@ -107,12 +110,17 @@ stage() {
         say "{\"stage\": \"$name\", \"result\": \"left out\"}"
         return
     fi
-    [ "$most" -lt "$(left)" ] || most=$(left)
+    local cut=
+    [ "$most" -lt "$(left)" ] || { most=$(left) cut=1; }
     timeout -k 5 "$most" "$@" >"$said" 2>"$said.err" </dev/null || code=$?
     local result=ok
     [ $code -eq 0 ] || result="exit code $code"
     [ $code -eq 124 ] && result="stopped after $most s"
-    [ $code -eq 0 ] || failed=$((failed + 1))
+    if [ -n "$cut" ] && { [ $code -eq 124 ] || [ $code -eq 137 ]; }; then
+        result="left out after $most s"
+    elif [ $code -ne 0 ]; then
+        failed=$((failed + 1))
+    fi
     printf '%-34s %-18s %4d s   %s\n' "$name" "$result" $((SECONDS - start)) \
         "$(grep -hoE '[0-9]+ passed, [0-9]+ failed.*' "$said" | tail -n 1)"
     [ $code -eq 0 ] || { grep -E '^FAIL|"ok": false' "$said"; tail -n 8 "$said.err"; } | cut -c1-300 | tail -n 12 | sed 's/^/    /'
@@ -139,24 +147,24 @@ smi() {
 echo "$device, $(smi driver_version,memory.total)"
 [ -z "$rehearse" ] || echo "A rehearsal: nothing here ran on a GPU, and no time is meant."
 if [ -n "$resume" ]; then
-    python3 scripts/cuda_report.py --rows "$resume" | grep -vE '^\{"stage": .*"result": "[^o]' >"$rows" || exit 1
+    python3 scripts/cuda_report.py --rows "$resume" >"$rows" || exit 1
 else
     say "{\"machine\": \"$device\", \"driver\": \"$(smi driver_version)\", \"date\": \"$(date +%FT%T)\", \"commit\": \"$(cat COMMIT 2>/dev/null || git rev-parse HEAD)\"}"
 fi
 
 # What is benchmarked: Stable Diffusion 2; in a rehearsal the miniature, at sizes of no meaning.
-model=sd2 small=480x640 wide=368x1024 spend=2 batch=8 more=1,16,4,2 ops_of=()
+model=sd2 small=480x640 wide=368x1024 spend=2 batch=8 more="1 16 4 2" ops_of=()
 short=()
 [ -z "$rehearse" ] || {
-    model=miniature small=32x32 wide=16x64 spend=0 batch=2 more=1,3 ops_of=(binary)
+    model=miniature small=32x32 wide=16x64 spend=0 batch=2 more="1 3" ops_of=(binary)
     short=(data.height=16 data.width=16)
 }
-steps() { # KIND SIZE TYPE BATCHES: the first step of a batch makes some hundred plans
-    stage "step-$1-$2-$3-$4" 120 "$program" bench step --device cuda --model $model --kind "$1" --size "$2" \
+steps() { # KIND SIZE TYPE BATCH: the first step makes some hundred plans
+    stage "step-$1-$2-$3-$4" 180 "$program" bench step --device cuda --model $model --kind "$1" --size "$2" \
         --batch "$4" --type "$3" --seconds $spend --json
 }
 ops() {
-    stage "ops-$1" 60 "$program" bench ops "${ops_of[@]}" --device cuda --type "$1" --batch 8 \
+    stage "ops-$1" 90 "$program" bench ops "${ops_of[@]}" --device cuda --type "$1" --batch 8 \
         --seconds "$(awk "BEGIN { print $spend / 20 }")" --json
 }
 peer() { # KIND BATCH SECONDS SETTING: each is a process of its own
@@ -198,15 +206,19 @@ stage fixtures 60 scripts/check_fixtures.py "$program" --device cuda
 stage recording 60 scripts/check_recording.sh "$program" 4 "${short[@]}"
 stage op-cases 100 "$program" check --device cuda
 
-# Sums over the processes of a job, recorded: by NCCL in a job of one, and in two where there are two
-# GPUs.
-if [ -n "$rehearse" ] || P2S_NCCL=1 "$program" check minmax --device cuda >>"$log" 2>&1; then
-    gpu recording-nccl 60 env P2S_NCCL=1 scripts/check_recording.sh "$program" 4
-else
+# Sums over the processes of a job, recorded. In a job of one NCCL joins and is called, but has
+# nothing to launch; sums need two GPUs.
+if [ -n "$rehearse" ]; then
+    skip recording-nccl "needs a GPU"
+elif [[ $(P2S_NCCL=1 timeout 30 "$program" check minmax --device cuda 2>&1 | tee -a "$log") = *"NCCL, "@("which was not found"|"and this program")* ]]; then
     skip recording-nccl "no libnccl.so.2, or a program without NCCL"
+else
+    stage recording-nccl 60 env P2S_NCCL=1 scripts/check_recording.sh "$program" 4
 fi
 if [ -n "$rehearse" ] || [ "$(nvidia-smi --list-gpus | wc -l)" -lt 2 ]; then
     skip processes "needs two GPUs"
+elif ! command -v mpirun >/dev/null; then
+    skip processes "there is no mpirun"
 elif [[ $(OMPI_COMM_WORLD_SIZE=2 "$program" train nothing 2>&1) = *"without MPI"* ]]; then
     skip processes "a program without MPI, as those of bundles are"
 else
@@ -217,9 +229,9 @@ fi
 ops bf16
 steps gen2seg $small bf16 $batch
 peer gen2seg 8 60 channels_last
-peer gen2seg 8 150 "channels_last compile"
+peer gen2seg 8 240 "channels_last compile"
 steps prompt2seg $small bf16 $batch
-steps gen2seg $small bf16 $more
+for images in $more; do steps gen2seg $small bf16 "$images"; done
 steps gen2seg $wide bf16 $batch
 
 # Do kernels touch what is not theirs? racecheck sees shared memory only.
@@ -233,21 +245,25 @@ else
 fi
 
 # What other plans of the libraries would give.
-table=$work/plans
-stage tune 100 "$program" bench tune --device cuda --model $model --size $small --batch $batch --type bf16 --out "$table" --json
+table=$out.plans
+stage tune 240 "$program" bench tune --device cuda --model $model --size $small --batch $batch --type bf16 --out "$table" --json
 if [ -s "$table" ]; then
-    stage "step-gen2seg-$small-bf16-$batch-tuned" 60 env P2S_PLAN_TABLE="$table" "$program" bench step --device cuda \
+    stage "step-gen2seg-$small-bf16-$batch-tuned" 240 env P2S_PLAN_TABLE="$table" "$program" bench step --device cuda \
         --model $model --size $small --batch $batch --type bf16 --seconds $spend --json
+else
+    skip "step-gen2seg-$small-bf16-$batch-tuned" "no table"
 fi
 
 # A small learning rate: at a large one the CPU's own rounding takes a run anywhere within 20 steps.
 stage fifty-steps 90 scripts/check_cuda_step.sh "$program" $((rehearse ? 10 : 50)) train.checkpoint_every=1000 train.warmup=5 \
     train.lr=1e-5 "${short[@]}"
-stage recording-bf16 60 scripts/check_recording.sh "$program" 4 train.precision=bf16 "${short[@]}"
+stage recording-bf16 240 scripts/check_recording.sh "$program" 4 train.precision=bf16 "${short[@]}"
 steps prompt2seg $wide bf16 $batch
-steps prompt2seg $small bf16 $more
-steps gen2seg $wide bf16 $more
-steps prompt2seg $wide bf16 $more
+for images in $more; do
+    steps prompt2seg $small bf16 "$images"
+    steps gen2seg $wide bf16 "$images"
+    steps prompt2seg $wide bf16 "$images"
+done
 peer prompt2seg 8 60 channels_last
 peer prompt2seg 8 150 "channels_last compile"
 steps gen2seg $small tf32 $batch

@@ -68,7 +68,8 @@ def step_lines(steps, peers, peaks):
             continue
         height, width = map(int, row["size"].split("x"))
         flops = WORK.get(row["kind"], 0) * height * width / (480 * 640) * rate(row)
-        peak, roof = peaks.get(row["type"]), ROOF.get(row["size"])
+        peak = peaks.get(row["type"])
+        roof = ROOF.get(row["size"]) if row["kind"] == "gen2seg" and row["type"] == "bf16" else None
         known = row["model"] == "sd2"
         eager, compiled = peers_of(row, peers) if row["type"] == "bf16" else (None, None)
         memory = [f"{p['peak_device'] / 1e9:.1f}" for p in (eager, compiled) if p and "peak_device" in p]
@@ -137,7 +138,9 @@ def main():
     if len(sys.argv) == 3 and sys.argv[1] == "--rows":
         with open(sys.argv[2]) as file:
             kept = json.load(file)
-        for row in [kept["machine"], *kept["stages"], *kept["rows"]]:
+        good = [row for row in kept["stages"] if row["result"] == "ok"]
+        names = {row["stage"] for row in good}
+        for row in [kept["machine"], *good, *(row for row in kept["rows"] if row.get("of") in names)]:
             print(json.dumps(row))
         return 0
     if len(sys.argv) not in (3, 4):

@@ -158,6 +158,7 @@ typedef struct {
     Convolution problem;
     void *x, *weight, *y;
     const void *bias, *residual;
+    int plan; // of a trial
 } ConvolveWork;
 
 static int run_convolve(void *context) {
@@ -182,10 +183,18 @@ static int run_convolve(void *context) {
     return result;
 }
 
-// Convolutions have two plans, which compute the same.
+// Convolutions have two plans; the second one of a weight gradient is fast and wrong.
 static int prepare(void *context, int number) {
-    (void)context;
+    ((ConvolveWork *)context)->plan = number;
     return number < 2 ? 0 : LIBRARY_DECLINES;
+}
+
+static int run_plan(void *context) {
+    const ConvolveWork *work = context;
+    const Convolution *p = &work->problem;
+    if (work->plan == 0 || p->pass != CONVOLVE_WEIGHT) return run_convolve(context);
+    put(work->weight, p->result, 0, 1e6f);
+    return 0;
 }
 
 static int tune_convolution(const ConvolveWork *given) {
@@ -208,14 +217,14 @@ static int tune_convolution(const ConvolveWork *given) {
       : p->pass == CONVOLVE_INPUT ? &work.x
                                   : &work.weight) = written;
     int result = plan_tune(
-        &(PlanTrial){name, prepare, run_convolve, &work, written, p->result, counts[p->pass]});
+        &(PlanTrial){name, prepare, run_plan, &work, written, p->result, counts[p->pass]});
     cuda_free(written, bytes);
     return result;
 }
 
 int library_convolve(const Convolution *p, void *x, void *weight, void *y, const void *bias,
                      const void *residual) {
-    ConvolveWork work = {*p, x, weight, y, bias, residual};
+    ConvolveWork work = {*p, x, weight, y, bias, residual, 0};
     if (declines(p)) return LIBRARY_DECLINES;
     if (plan_tune_is_watched() && tune_convolution(&work) != 0) return -1;
     return emulate_work(run_convolve, &work, sizeof work);
