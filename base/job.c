@@ -29,7 +29,12 @@ int job_launched(void) {
 
 int job_begin(void) {
     if (begun || job_launched() == 1) return 0;
+    const int launched = job_launched();
     begun = job_mpi_begin(&place) == 0;
+    if (begun && launched > 0 && place.size != launched)
+        return error_int("the launcher has started %d processes, MPI knows %d: is the launcher of "
+                         "another MPI than the program was built with?",
+                         launched, place.size);
     if (!begun || place.size == 1) return begun ? 0 : -1;
     const size_t room = (size_t)place.size + PART;
     table = array_new((size_t)place.size, NUMBERS * sizeof *table);

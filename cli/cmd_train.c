@@ -94,8 +94,11 @@ static int run(const TrainArguments *arguments) {
         result = tell_plan(&config);
     else if (result == 0 && (result = interrupt_watch()) == 0)
         result = train_run(&config, arguments->resume != NULL, arguments->quiet, &end);
-    if (result == 0 && end == TRAIN_INTERRUPTED && job_rank() == 0)
-        fprintf(stderr, "interrupted; continue with: p2s train --resume %s\n", config.run);
+    if (result == 0 && end == TRAIN_INTERRUPTED && job_rank() == 0) {
+        fprintf(stderr, "interrupted; continue with: p2s train --resume %s", config.run);
+        if (job_size() > 1) fprintf(stderr, " in %d processes", job_size());
+        fprintf(stderr, "\n");
+    }
     config_free(&train_table, &config);
     if (result != 0) return failed();
     job_end(true);

@@ -3,7 +3,8 @@
 # Training in several processes, by mpirun on this machine: the same losses as one process, the same
 # bits in a second run and after a resume, refusals that name the numbers, and that an error or a
 # death of one process ends all. On the miniature; exit code 1 when something is not so. 20 seconds.
-#   scripts/check_processes.sh [p2s=build/release/p2s] [emulated=build/release/p2s-emulated]
+#   scripts/check_processes.sh [p2s=build/release/p2s] [emulated=PROGRAM]
+#       emulated: p2s-emulated, recorded steps beside plain ones too
 #   scripts/check_processes.sh device=cuda     on a machine with several GPUs: 2 processes beside 1
 # Without mpirun, or with a program that was built without MPI, it says that it skips everything.
 set -uo pipefail
@@ -174,7 +175,9 @@ wait $! || code=$?
 [ $code -eq 3 ] && [ -e "$folder/stopped/checkpoints/latest/state.json" ]
 says $? "a signal to mpirun ends both with a checkpoint, exit code 3"
 
-if [ -x "$emulated" ]; then
+if [ -n "$emulated" ] && [ ! -x "$emulated" ]; then
+    echo "SKIP recorded steps of several processes: no $emulated"
+elif [ -n "$emulated" ]; then
     p2s=$emulated device=cuda
     small=("${both[@]}" train.batch=2 data.height=16 data.width=16 train.steps=3)
     for record in say 0; do

@@ -14,7 +14,7 @@
     KEY(BOOL,   random_branch,  "random_branch",          "false", "", "prompt2seg: begin with a fresh branch, whatever the model folder holds") \
     KEY(BOOL,   random_unet,    "random_unet",            "false", "", "diffusion, gen2seg: begin with a random U-Net, whatever the model folder holds") \
     KEY(INT,    seed,           "seed",                   "0", "[0, 4294967295]", "every random choice follows from it")                      \
-    KEY(INT,    threads,        "threads",                "0", "[0, 1024]", "threads for arithmetic; 0 = all processors")                     \
+    KEY(INT,    threads,        "threads",                "0", "[0, 1024]", "threads for arithmetic; 0 = all, shared by a machine's processes") \
     KEY(CHOICE, device,         "device",                 "cpu", "cpu|cuda", "where tensors live")                                            \
     KEY(INT,    steps,          "train.steps",            "30000", "[1, 100000000]", "optimiser steps")                                       \
     KEY(INT,    batch,          "train.batch",            "2", "[1, 4096]", "images of a micro-batch, of all processes together")                                        \

@@ -104,10 +104,10 @@ int train_plan(const TrainConfig *config, const char *from, TaskStart start, Tra
     return result == 0 ? 0 : error_context("plan");
 }
 
-// The memory of the device of the run.
+// The memory of the device of the run, of this process' share of it.
 static double room_of(const TrainConfig *config) {
     if (config->device == 0)
-        return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE);
+        return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE) / job_local_size();
     return (double)backend_current()->stats().room;
 }
 

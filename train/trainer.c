@@ -207,8 +207,8 @@ static int begin_from(Trainer *trainer, const char *checkpoint) {
 // Whether the processes of a job stand at the same place.
 static int check_others(Trainer *trainer) {
     char *data = job_size() > 1 ? run_data_text(&trainer->data) : NULL;
-    int result = job_size() > 1 && !data ? -1 : 0;
-    if (job_agree(result) == 0 && data) result = job_same("the data", data);
+    int result = job_agree(job_size() > 1 && !data ? -1 : 0);
+    if (result == 0 && data) result = job_same("the data", data);
     free(data);
     return result == 0 ? data_parallel_check(trainer->config, &trainer->optimizer) : -1;
 }
@@ -519,7 +519,7 @@ static int after_step(Trainer *trainer, unsigned flags, bool *stop, TrainEnd *ho
     const TrainConfig *config = trainer->config;
     int64_t done = trainer->optimizer.step;
     bool last = done == config->steps;
-    if (flags & VALIDATION) {
+    if (flags & VALIDATION && !(flags & INTERRUPTED)) {
         bool improved;
         if (job_agree(validate(trainer, &improved)) != 0) return -1;
         flags = tell_others(trainer, improved);
