@@ -263,6 +263,7 @@ static void forget_batch(NetworkBench *bench) {
     drop_batch(bench);
     if (backend->trim) backend->trim();
     backend->reset_stats();
+    machine_reset_peak_rss();
 }
 
 // A row that says why there is none: of several batches one that does not fit ends no other.
