@@ -76,7 +76,7 @@ faults() {
     fault token-map nn/tokenizer_files.c 's/\(old \|\| !in_config\)/!in_config/' empty_prompt
     fault prompt-map nn/prompt_map.c 's/-0\.5 \* distance/-0.6 * distance/' step.prompt2seg
     fault resize-weights data/resample.c 's/return \(int32_t\)\(scaled < 0\.0 \? scaled - 0\.5 : scaled \+ 0\.5\);/return 2 * (int32_t)(scaled < 0.0 ? scaled \/ 2 - 0.5 : scaled \/ 2 + 0.5);/' resize
-    fault bilateral-rounding eval/joint_bilateral.c 's/rintf\(numerator \* \(1.0f \/ denominator\)\)/floorf(numerator * (1.0f \/ denominator) + 0.5f)/' joint_bilateral
+    fault bilateral-rounding eval/joint_bilateral.c 's/rintf\(numerator \* \(1.0f \/ denominator\)\)/floorf(numerator * (1.0f \/ denominator) + 0.5f)/; s/_mm256_cvtps_epi32\(value\)/_mm256_cvttps_epi32(_mm256_add_ps(value, _mm256_set1_ps(0.5f)))/' joint_bilateral
     fault edge-direction eval/edges.c 's/13573/13239/' edges
     fault edge-ties eval/edges.c 's/g\.square > square_at\(field, x - 1, y\) \&\&/g.square >= square_at(field, x - 1, y) \&\&/' edges
     fault query-sigma eval/gaussian_query.c 's/1 \/ \(sqrt\(2\) \* sigma\)/1 \/ (2 * sigma)/' gaussian_query

@@ -242,15 +242,17 @@ def step_prompt2seg(trial):
 # ---- a run of 100 steps ---------------------------------------------------------------------------------------------
 
 STEPS, RATE, WARMUP = 100, 1e-5, 10
+TRAJECTORY_LIMIT = 1e-4  # of the loss
 
 
-def curve(models, image, labels, nudge=False):
-    """Losses of the reference's own loop; `nudge` moves every weight to the next float."""
+def curve(models, image, labels, nudge=0):
+    """Losses of the reference's own loop; `nudge` moves every weight by some floats, up or down, and back in the end."""
     parameters = list(models.unet.parameters())
-    if nudge:
-        with torch.no_grad():
+    state = [p.detach().clone() for p in parameters]
+    with torch.no_grad():
+        for _ in range(abs(nudge)):
             for p in parameters:
-                p.copy_(torch.nextafter(p, torch.tensor(10.0)))
+                p.copy_(torch.nextafter(p, torch.tensor(math.copysign(10.0, nudge))))
     optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.01)
     found = []
     for step in range(STEPS):
@@ -262,18 +264,31 @@ def curve(models, image, labels, nudge=False):
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         found.append(loss.item())
+    with torch.no_grad():
+        for p, before in zip(parameters, state):
+            p.copy_(before)
     return np.array(found)
 
 
 @component("trajectory", once=True)
 def trajectory(trial):
     """100 steps of `p2s train` on two images, beside torch's loop in float32. The limit is 1e-4 of the loss at every
-    step, or three times what the reference drifts from itself up to there when weights differ in the last bit."""
-    models = Models(trial, dtype=torch.float32)
-    state = {n: p.detach().clone() for n, p in models.unet.named_parameters()}
-    pixels = trial.integers(0, 255, 2, 24, 20, 3).astype(np.uint8)
-    labels = losses.draw_labels(trial, 2, 24, 20, 4)
-    labels[:, 0, :5] = np.arange(5)  # every id occurs, so that they stay as they are
+    step. The gradient jumps where the image's largest or smallest value moves to another pixel, and runs that differ
+    by rounding may take that jump a step apart. So it is the first draw of images and weights on which the reference
+    stays within a third of the limit of itself when all weights differ by one or two floats."""
+    while True:
+        models = Models(trial, dtype=torch.float32)
+        pixels = trial.integers(0, 255, 2, 24, 20, 3).astype(np.uint8)
+        labels = losses.draw_labels(trial, 2, 24, 20, 4)
+        labels[:, 0, :5] = np.arange(5)  # every id occurs, so that they stay as they are
+        image = (pixels.astype(np.float32) / 255 * 2 - 1).transpose(0, 3, 1, 2).copy()
+        theirs = curve(models, image, labels)
+        drift = 0
+        for nudge in (1, -1, 2, -2):
+            if drift <= TRAJECTORY_LIMIT / 3:
+                drift = max(drift, np.abs(curve(models, image, labels, nudge) / theirs - 1).max())
+        if drift <= TRAJECTORY_LIMIT / 3:
+            break
     data = trial.path("data")
     for kind, arrays in (("images", pixels), ("labels", labels.astype(np.uint8))):
         os.makedirs(os.path.join(data, kind))
@@ -288,14 +303,9 @@ def trajectory(trial):
     trial.command("train", trial.path("config.yaml"), "--quiet")
     with open(trial.path("run/metrics.jsonl")) as file:
         ours = np.array([json.loads(line)["loss"] for line in file])
-    image = (pixels.astype(np.float32) / 255 * 2 - 1).transpose(0, 3, 1, 2).copy()
-    theirs = curve(models, image, labels)
-    models.unet.load_state_dict(state)
-    drift = np.maximum.accumulate(np.abs(curve(models, image, labels, nudge=True) / theirs - 1))
     error = np.abs(ours / theirs - 1)
     trial.true(f"{len(ours)} losses", len(ours) == STEPS)
-    trial.true(f"step {np.argmax(error > np.maximum(1e-4, 3 * drift))} is apart", bool((error <= np.maximum(1e-4, 3 * drift)).all()))
-    trial.within("loss", np.zeros(1), [error.max()], float(max(1e-4, 3 * drift.max())))
-    trial.shapes.append(f"loss {theirs[0]:.4f} to {theirs[-1]:.4f}; theirs from itself {drift.max():.1e}; "
-                        f"first 50 steps: ours {error[:50].max():.1e}, theirs {drift[49]:.1e}")
+    trial.within("loss", np.zeros(1), [error.max()], TRAJECTORY_LIMIT)
+    trial.shapes.append(f"loss {theirs[0]:.4f} to {theirs[-1]:.4f}; theirs from itself {drift:.1e}; "
+                        f"ours is furthest at step {error.argmax()}; first 50 steps: {error[:50].max():.1e}")
     trial.shape(image.shape)
