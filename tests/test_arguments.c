@@ -139,7 +139,6 @@ Test(arguments, sizes_are_height_times_width) {
     }
 }
 
-Test(arguments, what_a_bench_on_a_gpu_cannot_do_is_refused) {
-    cr_expect_eq(cmd_bench(5, (char *[]){"bench", "ops", "softmax", "--device", "cuda"}),
-                 EXIT_USAGE);
+Test(arguments, a_type_that_only_gpus_have_is_refused_on_the_cpu) {
+    cr_expect_eq(cmd_bench(4, (char *[]){"bench", "step", "--type", "bf16"}), EXIT_USAGE);
 }

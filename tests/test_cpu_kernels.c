@@ -128,9 +128,9 @@ static void forget(void) {
     while (held_count > 0) tensor_free(held[--held_count]);
 }
 
-// Lines of tiles: less than a band, a band and a part of one, over images that share bands.
+// Lines of tiles: less than a band, a band and a part of one, of one image and of several.
 Test(cpu_kernels, a_convolution_over_what_it_reads_gives_the_same_bits) {
-    const int64_t sides[][3] = {{1, 5, 9}, {1, 38, 23}, {3, 21, 30}, {1, 64, 64}};
+    const int64_t sides[][3] = {{1, 5, 9}, {1, 38, 23}, {3, 21, 30}, {3, 2, 9}, {1, 64, 64}};
     tape_record(false);
     for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
         for (int residual = 0; residual < 2; residual++)
