@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// p2s bench tune --device cuda: every plan that the libraries propose for the products,
+// p2s bench tune --device cuda: the first plans that the libraries propose for the products,
 // convolutions and attention of a training step, timed; the fastest of each become a table that
 // P2S_PLAN_TABLE names.
 #include "cli/bench.h"

@@ -97,6 +97,8 @@ static int run(const CudnnPlan *plan, void *const *pointers) {
 
 // ---- measuring ----------------------------------------------------------------------------------
 
+_Static_assert(PLAN_TUNE_MOST <= CUDNN_PLANS, "cudnn_graph_plans gives no more at once");
+
 typedef struct {
     GraphOf graph_of;
     const void *problem;
